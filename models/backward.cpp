@@ -1,0 +1,326 @@
+#include "models/backward.h"
+
+#include <string_view>
+#include <vector>
+
+namespace models {
+namespace {
+
+/// Host ops of one derived kernel: autograd runs in C++, so it costs less than the module that was called forward.
+constexpr float kHostMatmul = 1.6F, kHostPointwise = 1.1F, kHostCast = 4, kHostCollective = 1.1F;
+
+class Derivation {
+ public:
+  explicit Derivation(BlockBuilder& builder)
+      : b_(builder), block_(builder.block()), gradient_(block_.tensors.size(), kNoTensor) {
+    block_.backward.reserve(2 * block_.forward.size() + 16);
+  }
+
+  void run() {
+    seed();
+    for (std::size_t i = block_.forward.size(); i-- > 0;) {
+      // A copy: adding tensors moves nothing that is read here, but ops are values.
+      const Op op = block_.forward[i];
+      source_ = &op;
+      std::visit([&](const auto& work) { derive(op, work); }, op.work);
+    }
+  }
+
+ private:
+  const Tensor& at(TensorId id) const { return block_.tensors[static_cast<std::size_t>(id)]; }
+
+  /// The loss starts the chain; a layer gets its output's gradient from the next block.
+  void seed() {
+    if (block_.output == kNoTensor) return;
+    const Tensor& y = at(block_.output);
+    gradient_[static_cast<std::size_t>(block_.output)] = new_gradient(block_.output, y.dtype, y.rows, y.columns);
+  }
+
+  TensorId new_gradient(TensorId of, hw::DType dtype, std::int64_t rows, std::int64_t columns) {
+    const TensorId id = b_.tensor(at(of).name, TensorKind::gradient, dtype, rows, columns);
+    block_.tensors.back().gradient_of = of;
+    gradient_.resize(block_.tensors.size(), kNoTensor);
+    return id;
+  }
+
+  TensorId storage_gradient(TensorId of) {
+    const Tensor tensor = at(of);
+    return new_gradient(of, b_.context().storage, tensor.rows, tensor.columns);
+  }
+
+  TensorId gradient(TensorId of) const { return gradient_[static_cast<std::size_t>(of)]; }
+
+  Op& emit(const char* name, const Work& work, std::initializer_list<TensorId> reads,
+           std::initializer_list<TensorId> writes, float host_ops) {
+    block_.backward.push_back({.name = name,
+                               .work = work,
+                               .stream = source_->stream,
+                               .module = source_->module,
+                               .pass = Pass::backward,
+                               .graphed = source_->graphed,
+                               .host_ops = host_ops,
+                               .reads = reads,
+                               .writes = writes,
+                               .needs = {}});
+    return block_.backward.back();
+  }
+
+  /// Whether a gradient of this tensor is wanted: floating-point activations that something trained led to.
+  bool differentiable(TensorId id) const {
+    const Tensor& tensor = at(id);
+    return tensor.kind != TensorKind::weight && tensor.dtype != hw::DType::int64 && tensor.dtype != hw::DType::int32 &&
+           tensor.dtype != hw::DType::boolean;
+  }
+
+  /// `g` is (part of) the gradient of `of`; several readers' parts are summed.
+  void contribute(TensorId of, TensorId g) {
+    TensorId& mine = gradient_[static_cast<std::size_t>(of)];
+    if (mine == kNoTensor) {
+      mine = g;
+      return;
+    }
+    const TensorId before = mine;
+    const TensorId sum = storage_gradient(of);
+    const Stream stream = source_->stream;
+    Op& op = emit("gradient_add", Pointwise{.kind = PointwiseKind::gradient_add, .backward = true}, {before, g}, {sum},
+                  kHostPointwise);
+    op.stream = stream == Stream::side ? Stream::side : Stream::compute;
+    gradient_[static_cast<std::size_t>(of)] = sum;
+  }
+
+  /// dy in the matmul's format: one cast serves input and weight gradient.
+  TensorId quantised_gradient(TensorId dy, hw::DType operand) {
+    if (at(dy).dtype == operand || operand == b_.context().storage) return dy;
+    const Tensor tensor = at(dy);
+    const TensorId q = new_gradient(tensor.gradient_of, operand, tensor.rows, tensor.columns);
+    const float passes = operand == hw::DType::fp8 ? 2.0F : operand == hw::DType::nvfp4 ? 2.4F : 4.0F / 3;
+    Op& op = emit("cast_gradient", Pointwise{.kind = PointwiseKind::cast, .passes = passes, .backward = true}, {dy}, {q},
+                  kHostCast);
+    if (op.stream != Stream::side) op.stream = Stream::compute;
+    return q;
+  }
+
+  TensorId weight_gradient(TensorId w) {
+    TensorId& mine = gradient_[static_cast<std::size_t>(w)];
+    if (mine == kNoTensor) {
+      const Tensor tensor = at(w);
+      const TensorId id =
+          b_.tensor(tensor.name, TensorKind::weight_gradient, b_.context().traits().grad_dtype, tensor.rows,
+                    tensor.columns);
+      block_.tensors.back().gradient_of = w;
+      gradient_.resize(block_.tensors.size(), kNoTensor);
+      gradient_[static_cast<std::size_t>(w)] = id;
+      return id;
+    }
+    return mine;
+  }
+
+  void derive(const Op& op, const Gemm& work) {
+    const TensorId x = op.reads[0], w = op.reads[1], y = op.writes[0];
+    if (gradient(y) == kNoTensor) return;
+    const TensorId dy = quantised_gradient(gradient(y), work.operand);
+    if (differentiable(x)) {
+      const TensorId dx = storage_gradient(x);
+      Gemm input = work;
+      input.n = work.k;
+      input.k = work.n;
+      input.output = b_.context().storage;
+      input.role = GemmRole::input_grad;
+      emit(op.name, input, {dy, w}, {dx}, kHostMatmul);
+      contribute(x, dx);
+    }
+    if (at(w).frozen) return;
+    const Gemm weight{.m = work.n,
+                      .n = work.k,
+                      .k = work.m,
+                      .operand = work.operand,
+                      .output = b_.context().traits().grad_dtype,
+                      .role = GemmRole::weight_grad};
+    emit(op.name, weight, {x, dy}, {weight_gradient(w)}, kHostMatmul).weight_gradient = true;
+  }
+
+  void derive(const Op& op, const GroupedGemm& work) {
+    const TensorId x = op.reads[0], w = op.reads[1], y = op.writes[0];
+    if (gradient(y) == kNoTensor) return;
+    TensorId dy = quantised_gradient(gradient(y), work.operand);
+    if (work.kernel == ExpertGemm::fused_grouped && dy != gradient(y))
+      std::get<Pointwise>(block_.backward.back().work).passes *= 0.2F;  // four fifths of the casts are inside
+    GroupedGemm input = work;
+    input.n = work.k;
+    input.k = work.n;
+    input.role = GemmRole::input_grad;
+    const TensorId dx = storage_gradient(x);
+    emit(op.name, input, {dy, w}, {dx}, op.host_ops);
+    contribute(x, dx);
+    if (at(w).frozen) return;
+    GroupedGemm weight = work;
+    weight.output = b_.context().traits().grad_dtype;
+    weight.role = GemmRole::weight_grad;
+    emit(op.name, weight, {x, dy}, {weight_gradient(w)}, op.host_ops).weight_gradient = true;
+  }
+
+  void derive(const Op& op, const Attention& work) {
+    const TensorId out = op.writes[0];
+    if (gradient(out) == kNoTensor) return;
+    Attention back = work;
+    back.backward = true;
+    InlineVector<TensorId, 3> gradients;
+    for (const TensorId in : op.reads) gradients.push_back(storage_gradient(in));
+    Op& core = emit(op.name, back, {gradient(out), out}, {}, op.host_ops);
+    for (int i = 1; i < op.writes.size() && core.reads.size() < 5; ++i) core.reads.push_back(op.writes[i]);
+    for (const TensorId in : op.reads)
+      if (core.reads.size() < 6) core.reads.push_back(in);
+    for (const TensorId g : gradients) core.writes.push_back(g);
+    for (int i = 0; i < op.reads.size(); ++i) contribute(op.reads[i], gradients[i]);
+  }
+
+  void derive(const Op& op, const Scan& work) {
+    Scan back = work;
+    back.backward = true;
+    const TensorId y = op.writes[0];
+    if (gradient(y) == kNoTensor) return;
+    const TensorId dx = storage_gradient(op.reads[0]);
+    emit(op.name, back, {gradient(y), op.reads[0], op.reads[1]}, {dx}, op.host_ops);
+    contribute(op.reads[0], dx);
+  }
+
+  void derive(const Op& op, const Pointwise& work) {
+    const TensorId x = op.reads[0], y = op.writes[0];
+    if (work.kind == PointwiseKind::loss) return derive_loss(op, work);
+    if (gradient(y) == kNoTensor) return;
+    if (work.kind == PointwiseKind::cast) return contribute(x, gradient(y));  // straight through
+    if (work.kind == PointwiseKind::residual && op.name != std::string_view("dropout")) {
+      const TensorId dy = gradient(y);
+      for (const TensorId in : op.reads)
+        if (differentiable(in)) contribute(in, dy);
+      return;
+    }
+    derive_kernel(op, work);
+  }
+
+  /// One backward kernel: reads dy and what its kind needs of the forward operands, writes the inputs' gradients.
+  void derive_kernel(const Op& op, const Pointwise& work) {
+    const TensorId x = op.reads[0], y = op.writes[0];
+    Pointwise back = work;
+    back.backward = true;
+    const TensorId dx = differentiable(x) ? storage_gradient(x) : gradient(y);
+    Op& kernel = emit(op.name, back, {gradient(y)}, {}, op.host_ops * kHostPointwise);
+    switch (work.kind) {
+      case PointwiseKind::norm:
+      case PointwiseKind::qk_norm:
+      case PointwiseKind::activation:
+      case PointwiseKind::modulate:
+      case PointwiseKind::conv:
+      case PointwiseKind::scale:
+      case PointwiseKind::gated_residual: kernel.reads.push_back(x); break;
+      case PointwiseKind::dropout: kernel.reads.push_back(op.writes[1]); break;
+      case PointwiseKind::router: kernel.reads.push_back(y); break;
+      default: break;
+    }
+    if (differentiable(x)) {
+      kernel.writes.push_back(dx);
+    } else {
+      kernel.weight_gradient = true;  // an embedding table's scatter-add
+    }
+    if (differentiable(x)) contribute(x, dx);
+    for (int i = 1; i < op.reads.size(); ++i) contribute_second(op, work, op.reads[i]);
+  }
+
+  /// Second operands: the gated norm's gate, the router's probabilities, the residual stream.
+  void contribute_second(const Op& op, const Pointwise& work, TensorId second) {
+    if (!differentiable(second) || second == op.reads[0]) return;
+    if (work.kind == PointwiseKind::gated_residual) return contribute(second, gradient(op.writes[0]));
+    const TensorId g = storage_gradient(second);
+    block_.backward.back().writes.push_back(g);
+    if (work.kind == PointwiseKind::norm || work.kind == PointwiseKind::scale)
+      block_.backward.back().reads.push_back(second);
+    contribute(second, g);
+  }
+
+  void derive_loss(const Op& op, const Pointwise& work) {
+    const TensorId logits = op.reads[0], softmax = op.writes[0];
+    Pointwise back = work;
+    back.backward = true;
+    back.passes = 1;  // reads the kept probabilities, writes the logits' gradient
+    const TensorId d = storage_gradient(logits);
+    Op& kernel = emit(op.name, back, {softmax}, {d}, op.host_ops);
+    kernel.stream = Stream::compute;
+    contribute(logits, d);
+  }
+
+  void derive(const Op& op, const Collective& work) {
+    const TensorId x = op.reads[0], y = op.writes[0];
+    if (gradient(y) == kNoTensor) return;
+    Collective adjoint = work;
+    TensorId dy = gradient(y);
+    if (work.kind == CollectiveKind::all_reduce) return contribute(x, dy);  // row-parallel sum: identity backward
+    if (work.kind == CollectiveKind::all_gather) adjoint.kind = CollectiveKind::reduce_scatter;
+    if (work.kind == CollectiveKind::reduce_scatter) {
+      adjoint.kind = CollectiveKind::all_gather;
+      // What the row-parallel matmul will read is cast first and gathered in its narrow format.
+      dy = quantised_gradient(dy, b_.at(x).kind == TensorKind::activation ? matmul_of_producer(x) : at(dy).dtype);
+    }
+    const Tensor shape = at(x);
+    const bool narrow = work.kind == CollectiveKind::reduce_scatter;
+    const TensorId dx = new_gradient(x, narrow ? at(dy).dtype : b_.context().storage, shape.rows, shape.columns);
+    // The gathered side is the whole buffer.
+    adjoint.payload = work.kind == CollectiveKind::all_gather ? at(gradient(y)).bytes() : at(dx).bytes();
+    emit(op.name, adjoint, {dy}, {dx}, kHostCollective);
+    contribute(x, dx);
+  }
+
+  /// Operand format of the matmul that made `y` (storage if it was not a matmul).
+  hw::DType matmul_of_producer(TensorId y) const {
+    for (const Op& op : block_.forward)
+      if (op.writes.contains(y))
+        if (const auto* gemm = std::get_if<Gemm>(&op.work)) return gemm->operand;
+    return b_.context().storage;
+  }
+
+  void derive(const Op& op, const ExpertExchange& work) {
+    const TensorId x = op.reads[0], y = op.writes[0];
+    if (gradient(y) == kNoTensor) return;
+    ExpertExchange adjoint = work;
+    adjoint.combine = !work.combine;  // the adjoint of sending copies out is summing them up, and the reverse
+    const TensorId dx = storage_gradient(x);
+    emit(op.name, adjoint, {gradient(y)}, {dx}, op.host_ops);
+    contribute(x, dx);
+  }
+
+  /// A ring step: the gradients of keys and values travel on with them, so backward sends both.
+  void derive(const Op& op, const SendRecv& work) {
+    const TensorId x = op.reads[0], y = op.writes[0];
+    if (gradient(y) == kNoTensor) return;
+    SendRecv back = work;
+    back.payload = 2.0 * work.payload;
+    const TensorId columns = storage_gradient(y);
+    emit(op.name, back, {gradient(y)}, {columns}, op.host_ops);
+    if (at(x).columns == at(y).columns) contribute(x, columns);
+  }
+
+  void derive(const Op& op, const TpCopy&) {
+    const TensorId x = op.reads[0], y = op.writes[0];
+    if (gradient(y) == kNoTensor) return;
+    const TensorId dx = storage_gradient(x);
+    Op& sum = emit("tp_all_reduce",
+                   Collective{.kind = CollectiveKind::all_reduce, .group = GroupKind::tp, .payload = at(dx).bytes()},
+                   {gradient(y)}, {dx}, kHostCollective);
+    sum.stream = Stream::tp_comm;
+    contribute(x, dx);
+  }
+
+  void derive(const Op&, const HostCopy&) {}
+  void derive(const Op&, const HostSync&) {}
+  void derive(const Op&, const OptimizerStep&) {}
+
+  BlockBuilder& b_;
+  Block& block_;
+  std::vector<TensorId> gradient_;  ///< of each tensor so far
+  const Op* source_ = nullptr;      ///< the forward op being differentiated
+};
+
+}  // namespace
+
+void differentiate(BlockBuilder& builder) { Derivation(builder).run(); }
+
+}  // namespace models

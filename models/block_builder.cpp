@@ -1,0 +1,161 @@
+#include "models/block_builder.h"
+
+#include <algorithm>
+
+namespace models {
+namespace {
+
+// Framework ops that the host issues per program op, forward. They add up to what was counted for eager Megatron: GQA
+// attention 16, MLP 8, MoE 34 and launches per local expert, +4 per quantised linear (docs/cost_model.md).
+constexpr float kHostPointwise = 1, kHostLinear = 3, kHostCast = 4, kHostCollective = 1;
+
+}  // namespace
+
+BlockBuilder::BlockBuilder(const BlockContext& context, Block& block) : context_(context), block_(block) {
+  block_.tensors.reserve(96);
+  block_.forward.reserve(40);
+}
+
+TensorId BlockBuilder::tensor(const char* name, TensorKind kind, hw::DType dtype, std::int64_t rows,
+                              std::int64_t columns) {
+  block_.tensors.push_back({.name = name, .kind = kind, .dtype = dtype, .rows = rows, .columns = columns});
+  return static_cast<TensorId>(block_.tensors.size() - 1);
+}
+
+TensorId BlockBuilder::activation(const char* name, std::int64_t rows, std::int64_t columns) {
+  return tensor(name, TensorKind::activation, context_.storage, rows, columns);
+}
+
+TensorId BlockBuilder::weight(const char* name, std::int64_t rows, std::int64_t columns, bool expert) {
+  const TensorId id = tensor(name, TensorKind::weight, context_.storage, rows, columns);
+  block_.tensors.back().frozen = !context_.training_weights;
+  BlockParameters& parameters = block_.parameters;
+  const double count = at(id).elements();
+  (expert ? parameters.expert : parameters.dense) += count;
+  if (context_.training_weights) (expert ? parameters.trainable_expert : parameters.trainable_dense) += count;
+  return id;
+}
+
+Op& BlockBuilder::add(const char* name, const Work& work, std::initializer_list<TensorId> reads,
+                      std::initializer_list<TensorId> writes, float host_ops) {
+  block_.forward.push_back({.name = name,
+                            .work = work,
+                            .stream = compute_,
+                            .module = module_,
+                            .graphed = graphed_,
+                            .host_ops = host_ops,
+                            .reads = reads,
+                            .writes = writes,
+                            .needs = {}});
+  return block_.forward.back();
+}
+
+TensorId BlockBuilder::pointwise(const char* name, PointwiseKind kind, std::initializer_list<TensorId> reads,
+                                 float passes, std::int64_t columns) {
+  const Tensor& x = at(*reads.begin());
+  const TensorId y = activation(name, x.rows, columns == 0 ? x.columns : columns);
+  add(name, Pointwise{.kind = kind, .passes = passes}, reads, {y}, kHostPointwise);
+  return y;
+}
+
+TensorId BlockBuilder::norm(const char* name, TensorId x) {
+  const Module outer = module_;
+  if (module_ != Module::mla_up_proj) module_ = Module::layernorm;
+  const std::int64_t vectors = context_.model().norm == Norm::layer ? 2 : 1;
+  const TensorId w = weight("norm_weight", vectors, at(x).columns);
+  const TensorId y = activation(name, at(x).rows, at(x).columns);
+  add(name, Pointwise{.kind = PointwiseKind::norm}, {x, w}, {y}, kHostPointwise);
+  module_ = outer;
+  return y;
+}
+
+TensorId BlockBuilder::residual(TensorId y, TensorId x) {
+  const Traits& traits = context_.traits();
+  TensorId added = y;
+  if (traits.dropout > 0) {
+    const TensorId mask = tensor("dropout_mask", TensorKind::activation, hw::DType::boolean, at(y).rows, at(y).columns);
+    added = activation("dropped", at(y).rows, at(y).columns);
+    add("dropout", Pointwise{.kind = PointwiseKind::dropout}, {y}, {added, mask}, kHostPointwise);
+  }
+  return pointwise("residual", PointwiseKind::residual, {added, x});
+}
+
+TensorId BlockBuilder::quantise(TensorId x) {
+  if (context_.matmul == context_.storage || at(x).dtype == context_.matmul) return x;
+  const TensorId y = tensor("quantised", TensorKind::activation, context_.matmul, at(x).rows, at(x).columns);
+  // Row-wise and column-wise copies for the two matmuls that read it; per-tensor scaling reads twice (amax first).
+  const float passes = context_.matmul == hw::DType::fp8 ? 2.0F : 4.0F / 3;
+  add("cast", Pointwise{.kind = PointwiseKind::cast, .passes = passes}, {x}, {y}, kHostCast);
+  return y;
+}
+
+TensorId BlockBuilder::add_adapter(const Linear& linear, TensorId x, TensorId y) {
+  const std::int64_t rank = context_.run.lora->rank;
+  const std::int64_t rows = at(y).rows;
+  const TensorId a = tensor("lora_a", TensorKind::weight, context_.storage, rank, linear.in);
+  const TensorId b = tensor("lora_b", TensorKind::weight, context_.storage, linear.out, rank);
+  const double count = at(a).elements() + at(b).elements();
+  block_.parameters.dense += count;
+  block_.parameters.trainable_dense += count;
+  const hw::DType type = context_.storage;
+  const TensorId low = activation("lora_hidden", rows, rank);
+  add("lora_a", Gemm{.m = rows, .n = rank, .k = linear.in, .operand = type, .output = type}, {x, a}, {low},
+      kHostLinear);
+  const TensorId up = activation("lora_out", rows, linear.out);
+  add("lora_b", Gemm{.m = rows, .n = linear.out, .k = rank, .operand = type, .output = type}, {low, b}, {up},
+      kHostLinear);
+  return pointwise("lora_add", PointwiseKind::residual, {y, up});
+}
+
+TensorId BlockBuilder::linear(const Linear& linear, TensorId x) {
+  const TensorId input = linear.quantise ? quantise(x) : x;
+  const std::int64_t rows = at(input).rows;
+  const TensorId y = activation(linear.name, rows, linear.out);
+  const TensorId w = weight(linear.name, linear.out, linear.in);
+  const bool quantised = linear.quantise && context_.matmul != context_.storage;
+  if (quantised) block_.parameters.quantised_dense += at(w).elements();
+  const std::int64_t part = linear.out / linear.copies;
+  for (std::int64_t copy = 0; copy < linear.copies; ++copy) {
+    add(linear.name,
+        Gemm{.m = rows,
+             .n = part,
+             .k = linear.in,
+             .operand = quantised ? context_.matmul : context_.storage,
+             .output = context_.storage},
+        {input, w}, {y}, kHostLinear);
+  }
+  if (linear.bias) weight("bias", 1, linear.out);  // added in the matmul's epilogue
+  return linear.adapter && context_.run.lora ? add_adapter(linear, x, y) : y;
+}
+
+TensorId BlockBuilder::enter_tp(TensorId x) {
+  const Layout& layout = context_.layout();
+  if (layout.tp == 1) return x;
+  if (!context_.sequence_parallel()) {
+    const TensorId y = tensor("tp_input", TensorKind::activation, at(x).dtype, at(x).rows, at(x).columns);
+    add("tp_copy", TpCopy{}, {x}, {y}, 0);
+    return y;
+  }
+  const TensorId y = tensor("gathered", TensorKind::activation, at(x).dtype, at(x).rows * layout.tp, at(x).columns);
+  Op& op = add("tp_all_gather",
+               Collective{.kind = CollectiveKind::all_gather, .group = GroupKind::tp, .payload = at(y).bytes()}, {x},
+               {y}, kHostCollective);
+  op.stream = Stream::tp_comm;
+  return y;
+}
+
+TensorId BlockBuilder::leave_tp(TensorId y) {
+  const Layout& layout = context_.layout();
+  if (layout.tp == 1) return y;
+  const bool scatter = context_.sequence_parallel();
+  const TensorId out = activation("tp_reduced", scatter ? at(y).rows / layout.tp : at(y).rows, at(y).columns);
+  Op& op = add(scatter ? "tp_reduce_scatter" : "tp_all_reduce",
+               Collective{.kind = scatter ? CollectiveKind::reduce_scatter : CollectiveKind::all_reduce,
+                          .group = GroupKind::tp,
+                          .payload = at(y).bytes()},
+               {y}, {out}, kHostCollective);
+  op.stream = Stream::tp_comm;
+  return out;
+}
+
+}  // namespace models

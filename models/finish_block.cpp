@@ -1,0 +1,149 @@
+#include <algorithm>
+#include <vector>
+
+#include "models/backward.h"
+
+namespace models {
+namespace {
+
+constexpr std::int8_t kTpChunks = 4;  ///< userbuffers' splits of a collective pipelined with its GEMM
+constexpr float kGraphLaunch = 2;     ///< framework ops around one captured piece
+
+bool is_tp_transfer(const Op& op) {
+  const auto* collective = std::get_if<Collective>(&op.work);
+  return collective != nullptr && collective->group == GroupKind::tp && op.stream == Stream::tp_comm;
+}
+bool is_gemm(const Op& op) { return std::get_if<Gemm>(&op.work) != nullptr; }
+
+/// needs: the last writer of each operand, earlier in the list. Repeated and transitive ones on the op's own stream
+/// are dropped, since a stream runs in order.
+void fill_needs(std::vector<Op>& ops, std::size_t tensors) {
+  std::vector<std::int16_t> writer(tensors, -1);
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    Op& op = ops[i];
+    op.needs = {};
+    for (const TensorId id : op.reads) {
+      const std::int16_t by = writer[static_cast<std::size_t>(id)];
+      if (by >= 0 && ops[static_cast<std::size_t>(by)].stream != op.stream && !op.needs.contains(by))
+        op.needs.push_back(by);
+    }
+    for (const TensorId id : op.writes) writer[static_cast<std::size_t>(id)] = static_cast<std::int16_t>(i);
+  }
+}
+
+/// Gathering the sequence shard again in backward is issued with the linear's own backward, not before it: it waits
+/// for the op in front of it on the compute stream.
+void delay_regather(std::vector<Op>& ops) {
+  std::int16_t last_compute = -1;
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    Op& op = ops[i];
+    if (op.stream == Stream::compute) last_compute = static_cast<std::int16_t>(i);
+    if (op.pass == Pass::replay && is_tp_transfer(op) && last_compute > 0 && op.needs.empty())
+      op.needs.push_back(static_cast<std::int16_t>(last_compute - 1));
+  }
+}
+
+void pipeline_tp(std::vector<Op>& ops) {
+  for (Op& op : ops) {
+    const bool transfer = is_tp_transfer(op);
+    if (!transfer && !is_gemm(op)) continue;
+    for (const std::int16_t need : op.needs) {
+      const Op& producer = ops[static_cast<std::size_t>(need)];
+      if (transfer ? is_gemm(producer) : is_tp_transfer(producer)) op.chunks = kTpChunks;
+    }
+  }
+}
+
+/// Inside a CUDA graph the host launches the captured piece, not its ops.
+void fill_host(std::vector<Op>& ops, const CudaGraph& graph) {
+  bool inside = false;
+  for (Op& op : ops) {
+    if (graph.full_iteration) {
+      op.host_ops = 0;
+      continue;
+    }
+    if (op.graphed) op.host_ops = inside ? 0 : kGraphLaunch;
+    inside = op.graphed;
+  }
+}
+
+/// Walks a list and returns the largest sum of live bytes that are not weights; `live` starts with what is there.
+class Liveness {
+ public:
+  explicit Liveness(const Block& block) : block_(block), last_use_(block.tensors.size(), -1) {}
+
+  /// `kept_is_live`: kept tensors are there from the start and go after their last reader (backward).
+  double peak(const std::vector<Op>& ops, bool kept_is_live) {
+    std::fill(last_use_.begin(), last_use_.end(), -1);
+    std::vector<bool> live(block_.tensors.size(), false);
+    for (std::size_t i = 0; i < ops.size(); ++i) {
+      for (const TensorId id : ops[i].reads) last_use_[static_cast<std::size_t>(id)] = static_cast<int>(i);
+      for (const TensorId id : ops[i].writes) last_use_[static_cast<std::size_t>(id)] = static_cast<int>(i);
+    }
+    double now = 0;
+    if (kept_is_live) {
+      for (std::size_t t = 0; t < block_.tensors.size(); ++t)
+        if (block_.tensors[t].kept) {
+          live[t] = true;
+          now += size(t);
+        }
+      if (block_.output != kNoTensor) now += size(static_cast<std::size_t>(block_.output));  // its gradient arrives
+    }
+    double worst = now;
+    for (std::size_t i = 0; i < ops.size(); ++i) {
+      for (const TensorId id : ops[i].writes) start(static_cast<std::size_t>(id), live, now);
+      worst = std::max(worst, now);
+      for (const TensorId id : ops[i].reads) end(static_cast<std::size_t>(id), i, kept_is_live, live, now);
+      for (const TensorId id : ops[i].writes) end(static_cast<std::size_t>(id), i, kept_is_live, live, now);
+    }
+    return worst;
+  }
+
+ private:
+  double size(std::size_t tensor) const {
+    const Tensor& t = block_.tensors[tensor];
+    return t.kind == TensorKind::weight || t.kind == TensorKind::weight_gradient ? 0 : t.bytes().value;
+  }
+  void start(std::size_t tensor, std::vector<bool>& live, double& now) const {
+    if (live[tensor]) return;
+    live[tensor] = true;
+    now += size(tensor);
+  }
+  void end(std::size_t tensor, std::size_t op, bool backward, std::vector<bool>& live, double& now) const {
+    if (!live[tensor] || last_use_[tensor] != static_cast<int>(op)) return;
+    const bool stays = !backward && (block_.tensors[tensor].kept || static_cast<TensorId>(tensor) == block_.output);
+    if (stays) return;
+    live[tensor] = false;
+    now -= size(tensor);
+  }
+
+  const Block& block_;
+  std::vector<int> last_use_;
+};
+
+void fill_memory(Block& block) {
+  double kept = 0, offloaded = 0;
+  for (const Tensor& tensor : block.tensors) {
+    if (!tensor.kept || tensor.kind == TensorKind::weight) continue;
+    (tensor.offloaded ? offloaded : kept) += tensor.bytes().value;
+  }
+  block.kept = {kept};
+  block.offloaded = {offloaded};
+  Liveness liveness(block);
+  block.forward_peak = {std::max(0.0, liveness.peak(block.forward, false) - kept)};
+  block.backward_peak = {std::max(0.0, liveness.peak(block.backward, true) - kept)};
+}
+
+}  // namespace
+
+void finish_block(Block& block, const BlockContext& context) {
+  for (std::vector<Op>* ops : {&block.forward, &block.backward}) {
+    fill_needs(*ops, block.tensors.size());
+    delay_regather(*ops);
+    if (context.traits().tp_overlap) pipeline_tp(*ops);
+    fill_host(*ops, context.run.graph);
+  }
+  fill_memory(block);
+}
+
+}  // namespace models

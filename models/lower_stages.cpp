@@ -1,0 +1,144 @@
+#include "models/lower_stages.h"
+
+#include <algorithm>
+
+#include "models/numerics.h"
+
+namespace models {
+namespace {
+
+/// Parameters that one pipeline rank holds, before they are divided over data parallelism.
+struct Held {
+  BlockParameters all;
+  double largest_block = 0;  ///< dense + expert parameters of the largest block
+};
+
+void add(BlockParameters& sum, const BlockParameters& more, double times) {
+  sum.dense += times * more.dense;
+  sum.expert += times * more.expert;
+  sum.trainable_dense += times * more.trainable_dense;
+  sum.trainable_expert += times * more.trainable_expert;
+  sum.quantised_dense += times * more.quantised_dense;
+  sum.quantised_expert += times * more.quantised_expert;
+}
+
+Held held_by(const Run& run, const StepProgram& program, const StageProgram& stage) {
+  Held held;
+  double embedding = 0;
+  bool head = false;
+  for (const int c : stage.chunks) {
+    for (const BlockRun& part : program.chunks[static_cast<std::size_t>(c)].blocks) {
+      const Block& block = program.blocks[static_cast<std::size_t>(part.block)];
+      const bool shared = block.kind == BlockKind::mtp && run.model.mtp.shared;
+      add(held.all, block.parameters, shared ? 1 : part.count);
+      held.largest_block = std::max(held.largest_block, block.parameters.dense + block.parameters.expert);
+      if (block.kind == BlockKind::embedding) embedding = block.parameters.dense;
+      head |= block.kind == BlockKind::head;
+    }
+  }
+  if (run.model.tied_embeddings && head && embedding > 0) {
+    // One table serves both ends.
+    const double table = static_cast<double>(run.model.hidden) * static_cast<double>(run.model.vocab) / run.layout.tp;
+    held.all.dense -= table;
+    held.all.trainable_dense -= table;
+  }
+  return held;
+}
+
+/// Over how many ranks weights, gradients and optimizer states of dense and expert parameters are divided.
+struct Shards {
+  double dense_weights = 1, expert_weights = 1, dense_states = 1, expert_states = 1;
+};
+
+Shards shards_of(const Run& run) {
+  const Layout& l = run.layout;
+  Shards shards;
+  if (l.fsdp > 0) {
+    shards.dense_weights = shards.dense_states = l.fsdp;
+    if (run.traits.fsdp_experts) shards.expert_weights = shards.expert_states = l.expert_dp();
+  } else if (l.zero == Zero::optimizer) {
+    shards.dense_states = l.dp * l.cp;
+    shards.expert_states = l.expert_dp();
+  }
+  return shards;
+}
+
+double optimizer_state_bytes(const Traits& traits) {
+  const double moments = (traits.muon ? 1 : 2) * hw::bytes_per_element(traits.moment_dtype);
+  return moments + (traits.master_weights ? 4 : 0);
+}
+
+StaticMemory memory_of(const Run& run, const StepProgram& program, const Held& held) {
+  const Traits& t = run.traits;
+  const BlockParameters& p = held.all;
+  const Shards s = shards_of(run);
+  const double parameter = hw::bytes_per_element(t.param_dtype), gradient = hw::bytes_per_element(t.grad_dtype);
+  const hw::DType narrow = matmul_type(run.precision);
+  const bool fsdp = run.layout.fsdp > 0;
+
+  StaticMemory memory;
+  memory.weights = {parameter * (p.dense / s.dense_weights + p.expert / s.expert_weights)};
+  if (quantised(run.precision)) {
+    // Row-wise and column-wise copies; where the parameters themselves are kept narrow, no 16-bit copy beside them.
+    const double copies = 2 * hw::bytes_per_element(narrow);
+    const bool primary = t.param_gather_dtype == narrow;
+    memory.quantised_weights = {(copies - (primary ? parameter : 0)) *
+                                (p.quantised_dense / s.dense_weights + p.quantised_expert / s.expert_weights)};
+  }
+  const double trained = p.trainable_dense / s.dense_states + p.trainable_expert / s.expert_states;
+  memory.optimizer = {optimizer_state_bytes(t) * trained};
+  const bool accumulates_whole = !fsdp || (t.fsdp_defer_reduce && run.layout.microbatches > 1);
+  memory.gradients = {gradient * (accumulates_whole ? p.trainable_dense + p.trainable_expert
+                                                    : p.trainable_dense / s.dense_weights +
+                                                          p.trainable_expert / s.expert_weights)};
+  if (fsdp) {
+    const double gathered = hw::bytes_per_element(storage_type(run.precision));
+    const bool resharded = program.data_parallel.gather == When::every_pass;
+    const double expert = t.fsdp_experts && s.expert_weights > 1 ? p.expert : 0;
+    memory.gathered = {gathered * (resharded ? 2 * held.largest_block : p.dense + expert)};
+  }
+  return memory;
+}
+
+/// Bytes that the optimizer's kernels move per owned parameter: gradient, states and weights in and out, and with
+/// clipping a pass for the norm and one to scale. torch's foreach Adam makes about twenty passes in the parameter's type.
+double optimizer_bytes(const Traits& t) {
+  const double gradient = hw::bytes_per_element(t.grad_dtype), parameter = hw::bytes_per_element(t.param_dtype);
+  if (!t.fused_optimizer) return 20 * parameter;
+  const double master = t.master_weights ? 8 + parameter : 2 * parameter;
+  const double clip = t.clip_gradients ? 3 * gradient : 0;
+  return gradient + master + 4 * hw::bytes_per_element(t.moment_dtype) + clip;
+}
+
+Op optimizer_step(const Run& run, const Held& held) {
+  const Shards s = shards_of(run);
+  const BlockParameters& p = held.all;
+  const double owned = p.trainable_dense / s.dense_states + p.trainable_expert / s.expert_states;
+  const double zeroing = hw::bytes_per_element(run.traits.grad_dtype) * (p.trainable_dense + p.trainable_expert);
+  // Muon: five Newton-Schulz iterations of three products of the smaller side, about 15 * 2 * side FLOPs a parameter.
+  const double muon = run.traits.muon ? 30.0 * static_cast<double>(run.model.hidden) * owned : 0;
+  return {.name = "optimizer",
+          .work = OptimizerStep{.parameters = static_cast<std::int64_t>(owned),
+                                .bytes = {owned * optimizer_bytes(run.traits) + zeroing},
+                                .flops = {muon}},
+          .module = Module::optimizer,
+          .host_ops = 20,
+          .reads = {},
+          .writes = {},
+          .needs = {}};
+}
+
+}  // namespace
+
+void lower_stages(const Run& run, StepProgram& program) {
+  program.stages.resize(static_cast<std::size_t>(run.layout.pp));
+  for (std::size_t c = 0; c < program.chunks.size(); ++c)
+    program.stages[static_cast<std::size_t>(program.chunks[c].stage)].chunks.push_back(static_cast<int>(c));
+  for (StageProgram& stage : program.stages) {
+    const Held held = held_by(run, program, stage);
+    stage.memory = memory_of(run, program, held);
+    stage.optimizer.push_back(optimizer_step(run, held));
+  }
+}
+
+}  // namespace models

@@ -1,0 +1,280 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "hw/dtype.h"
+#include "hw/units.h"
+#include "models/inline_vector.h"
+#include "models/layout.h"
+#include "models/recipe.h"
+
+/// A training step as a program: what the simulator prices and the executor runs.
+///
+/// It is hierarchical. A `Block` (an attention + MLP layer, the embedding, the head, ...) is a small graph of ops over
+/// named tensors of one microbatch, already sharded for the layout. Distinct blocks are few; a `ChunkProgram` (virtual
+/// stage) lists blocks; the pipeline schedule (models/schedule.h) lists chunks times microbatches. The program's size
+/// depends neither on the number of GPUs nor on the number of layers.
+namespace models {
+
+/// Ops of one stream run in order; streams run beside each other. `side` is a second compute stream.
+enum class Stream : std::uint8_t { compute, side, tp_comm, cp_comm, ep_comm, pp_comm, dp_comm, copy, host };
+inline constexpr int kStreams = 9;
+
+enum class TensorKind : std::uint8_t {
+  input,            ///< the block's input or output: [tokens, hidden], the previous block's output
+  activation,       ///< made in the forward pass of this microbatch
+  gradient,         ///< of an activation
+  weight,           ///< a parameter (or its gathered or quantised copy)
+  weight_gradient,  ///< accumulated over microbatches
+};
+
+using TensorId = std::int16_t;
+inline constexpr TensorId kNoTensor = -1;
+
+/// A tensor as one rank holds it. shape: [rows, columns], sharded; elements = rows * columns.
+struct Tensor {
+  const char* name = "";  ///< static text; unique within the block together with `gradient_of`
+  TensorKind kind = TensorKind::activation;
+  hw::DType dtype = hw::DType::bf16;
+  std::int64_t rows = 0, columns = 0;
+  TensorId gradient_of = kNoTensor;  ///< the activation or weight whose gradient this is
+  bool kept = false;                 ///< lives from forward to backward
+  bool offloaded = false;            ///< waits in host memory meanwhile
+  bool frozen = false;               ///< a weight that is not trained: no gradient
+
+  double elements() const { return static_cast<double>(rows) * static_cast<double>(columns); }
+  hw::Bytes bytes() const { return {elements() * hw::bytes_per_element(dtype)}; }
+};
+
+// ---- Work: what an op does. One alternative per kind of kernel. ----
+
+enum class GemmRole : std::uint8_t { forward, input_grad, weight_grad };
+
+/// y[m, n] = x[m, k] * w[k, n], 2mnk FLOPs. input_grad: dx[m, n] = dy[m, k] * w^T; weight_grad: dw[m, n] += x^T * dy
+/// with k = tokens. `operand` is the format of both inputs.
+struct Gemm {
+  std::int64_t m = 0, n = 0, k = 0;
+  hw::DType operand = hw::DType::bf16, output = hw::DType::bf16;
+  GemmRole role = GemmRole::forward;
+};
+
+/// `groups` GEMMs of one shape class in one launch (the rank's experts): `rows` in all, each group its share.
+struct GroupedGemm {
+  int groups = 1;
+  std::int64_t rows = 0, n = 0, k = 0;
+  hw::DType operand = hw::DType::bf16, output = hw::DType::bf16;
+  GemmRole role = GemmRole::forward;
+  ExpertGemm kernel = ExpertGemm::grouped;
+};
+
+enum class Mask : std::uint8_t { full, causal, window };
+
+/// softmax(q k^T) v, tiled, without an S x S matrix in memory (unless backend is `unfused`).
+///   q [batch * queries, heads * qk_dim], k [batch * keys, kv_heads * qk_dim], v [batch * keys, kv_heads * v_dim]
+/// Causal: query i of the last `queries` positions sees keys up to its own; window: the last `window` of them.
+struct Attention {
+  std::int64_t batch = 1, queries = 0, keys = 0;
+  int heads = 0, kv_heads = 0, qk_dim = 0, v_dim = 0;
+  int window = 0;
+  Mask mask = Mask::causal;
+  bool backward = false;
+  hw::DType operand = hw::DType::bf16;
+  AttentionBackend backend = AttentionBackend::fused;
+
+  /// Keys that a query sees, on average.
+  double mean_keys() const;
+};
+
+/// Mamba-2 state-space scan over chunks (arXiv 2405.21060, listing 1).
+struct Scan {
+  std::int64_t tokens = 0;
+  int heads = 0, head_dim = 0, state = 0, groups = 0;
+  bool backward = false;
+};
+
+/// Memory-bound kernels: they cost the bytes of their operands, times `passes` where a kernel reads its operands
+/// again.
+enum class PointwiseKind : std::uint8_t {
+  norm, residual, activation, rope, qk_norm, cast, router, permute, unpermute, embedding, loss, bias, gradient_add,
+  modulate, gated_residual, conv, softmax, dropout, scale, other
+};
+inline constexpr int kPointwiseKinds = 20;
+struct Pointwise {
+  PointwiseKind kind = PointwiseKind::other;
+  float passes = 1;
+  bool backward = false;
+};
+
+enum class CollectiveKind : std::uint8_t { all_reduce, all_gather, reduce_scatter, all_to_all, broadcast };
+/// Which ranks take part. Ranks are ordered tp, cp, ep/dp, pp, innermost first, as Megatron and torch meshes do.
+enum class GroupKind : std::uint8_t { tp, cp, ep, etp, dp, dp_cp, expert_dp, pp, fsdp, replica };
+inline constexpr int kGroups = 10;
+
+/// One collective, one op per member rank. `payload`: bytes of the whole (gathered or reduced) buffer of one rank:
+/// all_gather: what each rank holds afterwards; reduce_scatter, all_reduce: what each rank contributes;
+/// all_to_all: what each rank sends, its own share included.
+struct Collective {
+  CollectiveKind kind = CollectiveKind::all_reduce;
+  GroupKind group = GroupKind::tp;
+  hw::Bytes payload;
+};
+
+/// Expert dispatch or combine: `tokens` of this rank, each to `ranks_per_token` distinct ranks of which
+/// `nodes_per_token` distinct nodes, `bytes_per_token` a copy. For Dispatcher::all_to_all each of the top_k rows is
+/// sent.
+struct ExpertExchange {
+  std::int64_t tokens = 0;
+  double ranks_per_token = 1;   ///< expected distinct EP ranks, own rank included
+  double nodes_per_token = 1;   ///< expected distinct NVLink domains, own included
+  int rows_per_token = 1;       ///< top_k
+  hw::Bytes bytes_per_token;    ///< of one copy
+  Dispatcher dispatcher = Dispatcher::all_to_all;
+  bool combine = false;
+};
+
+/// Point-to-point exchange with the next member of `group` (a ring step, or a pipeline transfer).
+struct SendRecv {
+  GroupKind group = GroupKind::pp;
+  hw::Bytes payload;
+};
+
+/// Copy between device and host memory.
+struct HostCopy {
+  hw::Bytes payload;
+  bool to_host = true;
+};
+
+/// The host waits until the compute stream is empty (token counts, timers).
+struct HostSync {};
+
+/// One optimizer step over this rank's parameters: zeroing, norm, clipping, update, cast. `bytes` moved in all.
+struct OptimizerStep {
+  std::int64_t parameters = 0;  ///< that this rank owns
+  hw::Bytes bytes;
+  hw::Flops flops;              ///< Muon's Newton-Schulz iterations
+};
+
+/// The written tensor is the read one, entering a tensor-parallel region: costs nothing forward; its gradient is
+/// all-reduced over tp (`f` of Megatron-LM, arXiv 1909.08053, section 3).
+struct TpCopy {};
+
+using Work = std::variant<Gemm, GroupedGemm, Attention, Scan, Pointwise, Collective, ExpertExchange, SendRecv, HostCopy,
+                          HostSync, OptimizerStep, TpCopy>;
+
+/// Which part of the model an op belongs to: for breakdowns, recompute and CUDA-graph scopes.
+enum class Module : std::uint8_t {
+  embedding, attention, core_attention, mla_up_proj, mlp, mamba, layernorm, router, moe_preprocess, experts, moe_act,
+  shared_expert, dispatch, head, mtp, time_text, optimizer, data_parallel, pipeline
+};
+inline constexpr int kModules = 19;
+
+enum class Pass : std::uint8_t { forward, replay, backward };
+
+/// One launch on one stream. The executor launches it; the simulator prices it.
+struct Op {
+  const char* name = "";
+  Work work;
+  Stream stream = Stream::compute;
+  Module module = Module::attention;
+  Pass pass = Pass::forward;
+  bool weight_gradient = false;  ///< may run in the schedule's separate W phase
+  bool graphed = false;          ///< captured in a CUDA graph: the host launches the piece, not the op
+  /// Pipelined with its producer in `chunks` row blocks: may start when 1/chunks of what it needs is there, and ends
+  /// no earlier than 1/chunks of itself after that has ended (userbuffers, async TP). 1 = waits for all.
+  std::int8_t chunks = 1;
+  float host_ops = 0;  ///< framework ops that the host issues for it (0 inside a CUDA graph)
+  InlineVector<TensorId, 6> reads, writes;
+  InlineVector<std::int16_t, 6> needs;  ///< indices in the same list of what must finish first, always earlier
+};
+
+/// Parameters of one block as this rank holds them before ZeRO/FSDP sharding (after TP, EP).
+struct BlockParameters {
+  double dense = 0;        ///< replicated over dp * cp
+  double expert = 0;       ///< replicated over expert_dp
+  double trainable_dense = 0, trainable_expert = 0;  ///< less under LoRA
+  double quantised_dense = 0, quantised_expert = 0;  ///< of them, those with a quantised copy
+};
+
+enum class BlockKind : std::uint8_t { embedding, layer, mtp, head };
+
+struct Block {
+  BlockKind kind = BlockKind::layer;
+  int layer_kind = -1;  ///< index into Model::kinds
+  std::string label;    ///< such as `attention+moe`
+  std::vector<Tensor> tensors;
+  std::vector<Op> forward;
+  std::vector<Op> backward;  ///< replay, input and weight gradients, in launch order
+  TensorId input = kNoTensor, output = kNoTensor;
+  BlockParameters parameters;
+  std::vector<Op> gather, reduce;  ///< parameter all-gathers and gradient reductions over dp (when: StepProgram)
+  hw::Bytes kept;                  ///< activations from forward to backward, per microbatch, on the device
+  hw::Bytes offloaded;             ///< of the kept ones, those that wait in host memory
+  hw::Bytes forward_peak, backward_peak;  ///< transient bytes beyond kept ones, at the worst op
+};
+
+/// A run of equal blocks in a chunk.
+struct BlockRun {
+  std::int16_t block = 0;
+  std::int16_t count = 1;
+  std::int32_t first_layer = 0;  ///< for names in timelines
+};
+
+struct ChunkProgram {
+  int stage = 0;  ///< pipeline rank that runs it
+  std::vector<BlockRun> blocks;
+};
+
+/// When a data-parallel collective of a block runs.
+enum class When : std::uint8_t { never, once_a_step, every_microbatch, every_pass };
+
+struct DataParallel {
+  When gather = When::never;   ///< every_pass: before forward and again before backward (reshard after forward)
+  When reduce = When::never;
+  bool gather_overlap = true, reduce_overlap = true;
+  bool prefetch = true;
+};
+
+/// Sizes of the groups and where they lie on the machine.
+struct Group {
+  int size = 1;
+  int stride = 1;  ///< distance between neighbours in rank order
+};
+
+/// Bytes that one pipeline rank holds all the time.
+struct StaticMemory {
+  hw::Bytes weights, quantised_weights, gradients, optimizer, gathered;  ///< gathered: FSDP buffers in use at once
+};
+
+struct StageProgram {
+  std::vector<int> chunks;      ///< chunk indices of this rank, ascending
+  std::vector<Op> optimizer;    ///< at the end of the step, on compute
+  StaticMemory memory;
+};
+
+struct StepProgram {
+  Layout layout;
+  Traits traits;
+  std::vector<Block> blocks;
+  std::vector<ChunkProgram> chunks;  ///< pp * vp
+  std::vector<StageProgram> stages;  ///< pp
+  std::array<Group, kGroups> groups{};
+  DataParallel data_parallel;
+  Op send;  ///< pipeline transfer of one microbatch's activations, [tokens, hidden], to the next stage
+  bool ends_share_embedding = false;  ///< tied embeddings on two stages: their gradient is all-reduced
+
+  const Group& group(GroupKind kind) const { return groups[static_cast<std::size_t>(kind)]; }
+};
+
+/// What an op computes and moves, from its work and operands: FLOPs (recompute counts, causal halves count half) and
+/// bytes of device memory touched, or sent for a collective.
+struct OpSize {
+  hw::Flops flops;
+  hw::Bytes bytes;
+};
+OpSize op_size(const Block& block, const Op& op);
+
+}  // namespace models

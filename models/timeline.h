@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "hw/units.h"
+#include "models/step_program.h"
+
+namespace models {
+
+/// One op of an expanded step as it ran or is predicted to run.
+struct TimelineEvent {
+  int rank = 0;  ///< representative rank: the first of pipeline stage `rank`
+  Stream stream = Stream::compute;
+  std::string name;  ///< `layer 12 attention qkv`
+  const char* kind = "";
+  hw::Seconds start, end;
+  hw::Bytes bytes;
+  hw::Flops flops;
+  int microbatch = -1;
+  std::int64_t op = 0;  ///< id: task index and op in block, the same in simulator and executor
+};
+
+struct Timeline {
+  std::vector<TimelineEvent> events;
+  std::uint64_t program_hash = 0;
+};
+
+/// Chrome trace JSON that Perfetto opens: pid = rank, tid = stream, microseconds.
+std::string to_chrome_trace(const Timeline& timeline, const std::string& run, const std::string& clock);
+
+}  // namespace models

@@ -1,0 +1,85 @@
+#include "sim/attention_cost.h"
+
+#include <algorithm>
+
+#include "sim/gemm_cost.h"
+
+namespace sim {
+namespace {
+
+const hw::AttentionCurve& curve_of(const hw::AttentionCurves& curves, const models::Attention& work) {
+  if (work.mask == models::Mask::full) return work.backward ? curves.full_backward : curves.full_forward;
+  if (work.qk_dim != work.v_dim) return work.backward ? curves.mla_backward : curves.mla_forward;
+  return work.backward ? curves.causal_backward : curves.causal_forward;
+}
+
+/// 1 at head dim 128 and above, the measured share at 64, linear between and below.
+double head_dim_rate(const models::Attention& work, const hw::Efficiency& efficiency) {
+  const int dim = std::clamp(std::max(work.qk_dim, work.v_dim), 32, 128);
+  const double at_64 = work.backward ? efficiency.head64_backward : efficiency.head64_forward;
+  return std::max(0.1, 1 - (1 - at_64) * (128 - dim) / 64);
+}
+
+hw::Seconds tiled(const models::Attention& work, hw::Flops flops, const hw::AttentionCurve& curve, double factor) {
+  const double ramp = 1 + curve.ramp / static_cast<double>(work.keys);
+  return ramp * (flops / (factor * curve.rate));
+}
+
+hw::Seconds windowed(const models::Attention& work, hw::Flops flops, const hw::AttentionCurve& curve, double factor,
+                     const hw::Efficiency& efficiency) {
+  const double seen = work.mean_keys();
+  const double touched = std::max(seen, std::min(seen + efficiency.window_extra_keys, static_cast<double>(work.keys)));
+  return (touched / seen) * (flops / (factor * efficiency.window_rate * curve.rate));
+}
+
+/// Backward: gradients of both products (four GEMMs), of softmax and of dropout, each twice the forward traffic.
+hw::Seconds unfused(const models::Attention& work, hw::Bytes operands, const hw::Cluster& cluster,
+                    const hw::Efficiency& efficiency) {
+  constexpr double kBytesPerScore = 2, kGemmPasses = 2, kSoftmaxPasses = 4;
+  const double pairs = static_cast<double>(work.batch) * work.heads * static_cast<double>(work.queries) *
+                       static_cast<double>(work.keys);
+  const hw::Flops flops{2 * pairs * (work.qk_dim + work.v_dim)};
+  const hw::Bytes scores{kBytesPerScore * pairs};
+  const hw::GemmCurve& curve = efficiency.gemm[static_cast<std::size_t>(work.operand)];
+  const hw::Seconds gemms =
+      gemm_time(curve, flops, kGemmPasses * scores + operands, efficiency.sustained) + curve.overhead;
+  const hw::Seconds softmax =
+      kSoftmaxPasses * scores / (efficiency.unfused_softmax * cluster.gpu.memory_bandwidth) +
+      2.0 * efficiency.pointwise_overhead;
+  return (work.backward ? 2.0 : 1.0) * (gemms + softmax);
+}
+
+}  // namespace
+
+Price attention_cost(const models::Attention& work, models::OpSize size, const hw::Cluster& cluster,
+                     const hw::Efficiency& efficiency) {
+  Price price;
+  price.ideal = roofline(cluster.gpu, work.operand, size.flops, size.bytes);
+  if (work.backend == models::AttentionBackend::unfused) {
+    price.time = unfused(work, size.bytes, cluster, efficiency);
+    return price;
+  }
+  const bool fused = work.backend == models::AttentionBackend::fused;
+  const hw::AttentionCurve& curve =
+      curve_of(fused ? efficiency.attention[static_cast<std::size_t>(work.operand)] : efficiency.flash2, work);
+  double factor = efficiency.sustained * head_dim_rate(work, efficiency);
+  if (work.backend == models::AttentionBackend::flex) factor *= efficiency.flex_rate;
+  price.time = work.mask == models::Mask::window
+                   ? windowed(work, size.flops, curve, factor, efficiency)
+                   : tiled(work, size.flops, curve, factor);
+  // Short sequences with many heads are bound by their operands.
+  price.time = std::max(price.time, size.bytes / cluster.gpu.memory_bandwidth) + efficiency.attention_overhead;
+  price.origin = curve.origin;
+  return price;
+}
+
+Price scan_cost(models::OpSize size, const hw::Cluster& cluster, const hw::Efficiency& efficiency) {
+  constexpr double kPasses = 3;
+  const hw::Seconds math = size.flops / efficiency.scan_rate;
+  const hw::Seconds memory = kPasses * size.bytes / (efficiency.scan_bandwidth * cluster.gpu.memory_bandwidth);
+  return {.time = std::max(math, memory) + efficiency.pointwise_overhead,
+          .ideal = roofline(cluster.gpu, hw::DType::bf16, size.flops, size.bytes),
+          .origin = hw::Origin::runs};
+}
+
+}  // namespace sim

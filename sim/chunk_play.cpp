@@ -1,0 +1,250 @@
+#include "sim/chunk_play.h"
+
+#include <algorithm>
+#include <variant>
+
+namespace sim {
+namespace {
+
+using models::Stream;
+using models::When;
+
+std::size_t at(int i) { return static_cast<std::size_t>(i); }
+
+bool takes_compute(const PlayedOp& op) {
+  return op.link == Link::none && (op.stream == Stream::compute || op.stream == Stream::side);
+}
+
+void count(OpSums& work, const models::Op& op, const PlayedOp& played, const Price& price) {
+  work.host += played.host.value;
+  if (op.stream != Stream::host) work.origin[static_cast<std::size_t>(price.origin)] += price.time.value;
+  if (takes_compute(played)) {
+    work.compute[compute_part(op)] += price.time.value;
+    work.ideal += price.ideal.value;
+  } else {
+    work.comm += price.time.value;
+  }
+}
+
+PricedList price_list(const CostModel& model, const models::Block& block, const std::vector<models::Op>& ops) {
+  PricedList list;
+  list.ops.reserve(ops.size());
+  list.weight_gradient.reserve(ops.size());
+  for (const models::Op& op : ops) {
+    const Price price = model.price(block, op);
+    const bool sync = std::holds_alternative<models::HostSync>(op.work);
+    list.ops.push_back({.time = price.time,
+                        .host = model.host_time(op),
+                        .stream = op.stream,
+                        .link = price.link,
+                        .chunks = op.chunks,
+                        .sync = sync,
+                        .needs = op.needs});
+    list.weight_gradient.push_back(op.weight_gradient);
+    list.sync |= sync;
+    count(list.work[op.weight_gradient ? 1 : 0], op, list.ops.back(), price);
+  }
+  return list;
+}
+
+/// The last op that writes `tensor`; else the last that is no weight gradient.
+int last_writer(const std::vector<models::Op>& ops, models::TensorId tensor) {
+  int last = -1;
+  for (int i = static_cast<int>(ops.size()) - 1; i >= 0; --i) {
+    if (tensor != models::kNoTensor && ops[at(i)].writes.contains(tensor)) return i;
+    if (last < 0 && !ops[at(i)].weight_gradient) last = i;
+  }
+  return last;
+}
+
+models::TensorId gradient_of_input(const models::Block& block) {
+  if (block.input == models::kNoTensor) return models::kNoTensor;
+  for (std::size_t i = 0; i < block.tensors.size(); ++i)
+    if (block.tensors[i].gradient_of == block.input) return static_cast<models::TensorId>(i);
+  return models::kNoTensor;
+}
+
+PricedBlock price_block(const CostModel& model, const models::Block& block) {
+  PricedBlock priced;
+  priced.forward = price_list(model, block, block.forward);
+  priced.backward = price_list(model, block, block.backward);
+  priced.gather = price_list(model, block, block.gather);
+  priced.reduce = price_list(model, block, block.reduce);
+  priced.forward.output = last_writer(block.forward, block.output);
+  priced.backward.output = last_writer(block.backward, gradient_of_input(block));
+  priced.exchange = std::ranges::any_of(block.forward, [](const models::Op& op) {
+    return std::holds_alternative<models::ExpertExchange>(op.work);
+  });
+  return priced;
+}
+
+bool skipped(const PricedList& list, std::size_t op, PassKind kind) {
+  if (kind == PassKind::input_grad) return list.weight_gradient[op];
+  return kind == PassKind::weight_grad && !list.weight_gradient[op];
+}
+
+}  // namespace
+
+void OpSums::add(const OpSums& other, double times) {
+  compute.add(other.compute, times);
+  for (std::size_t i = 0; i < origin.size(); ++i) origin[i] += times * other.origin[i];
+  ideal += times * other.ideal;
+  host += times * other.host;
+  comm += times * other.comm;
+}
+
+OpSums PricedList::all() const {
+  OpSums sum = work[0];
+  sum.add(work[1]);
+  return sum;
+}
+
+PricedProgram::PricedProgram(const CostModel& cost_model) : model(cost_model) {
+  blocks.reserve(program().blocks.size());
+  for (const models::Block& block : program().blocks) blocks.push_back(price_block(model, block));
+  sharing = {.nvlink_sm_share = model.efficiency().nvlink_sm_share, .nic_sm_share = model.efficiency().nic_sm_share};
+  sharded = program().layout.fsdp > 1;
+}
+
+bool gathers(const models::DataParallel& dp, PassKind kind, bool edge) {
+  if (kind == PassKind::weight_grad) return false;
+  if (kind == PassKind::forward)
+    return dp.gather == When::every_pass || dp.gather == When::every_microbatch ||
+           (dp.gather == When::once_a_step && edge && dp.gather_overlap);
+  return dp.gather == When::every_pass;
+}
+
+bool reduces(const models::DataParallel& dp, PassKind kind, bool edge) {
+  if (kind == PassKind::forward || kind == PassKind::input_grad) return false;
+  return dp.reduce == When::every_pass || dp.reduce == When::every_microbatch ||
+         (dp.reduce == When::once_a_step && edge && dp.reduce_overlap);
+}
+
+int LaneBuilder::add_list(const PricedList& list, int after, int gathered, PassKind kind) {
+  place_.assign(list.ops.size(), -1);
+  int output = -1;
+  for (std::size_t i = 0; i < list.ops.size(); ++i) {
+    if (skipped(list, i, kind)) continue;
+    PlayedOp op = list.ops[i];
+    op.needs = {};
+    for (const std::int16_t need : list.ops[i].needs)
+      if (place_[at(need)] >= 0) op.needs.push_back(place_[at(need)]);
+    if (list.ops[i].needs.empty()) {
+      if (after >= 0) op.needs.push_back(static_cast<std::int16_t>(after));
+      if (gathered >= 0) op.needs.push_back(static_cast<std::int16_t>(gathered));
+    }
+    place_[i] = static_cast<std::int16_t>(ops_.size());
+    if (static_cast<int>(i) <= list.output || output < 0) output = place_[i];
+    here_.op = static_cast<std::int16_t>(i);
+    ops_.push_back(op);
+    origins_.push_back(here_);
+  }
+  if (kind != PassKind::weight_grad) work_.add(list.work[0]);
+  if (kind != PassKind::input_grad) work_.add(list.work[1]);
+  return output;
+}
+
+int LaneBuilder::add_gather(int block, int after) {
+  const PricedList& gather = priced_.blocks[at(block)].gather;
+  if (gather.ops.empty()) return -1;
+  here_.list = 'g';
+  add_list(gather, after, -1, PassKind::forward);
+  return static_cast<int>(ops_.size()) - 1;
+}
+
+void LaneBuilder::add_pass(std::span<const std::int16_t> blocks, PassKind kind, bool edge) {
+  const models::DataParallel& dp = priced_.program().data_parallel;
+  const bool gather = gathers(dp, kind, edge), reduce = reduces(dp, kind, edge);
+  const bool ahead = dp.prefetch && dp.gather_overlap;
+  const int n = static_cast<int>(blocks.size());
+  int output = -1;      // of the block before
+  int gathered = -1;    // last gather of the coming block
+  if (gather && ahead && n > 0) {
+    here_.position = 0;
+    gathered = add_gather(blocks[0], -1);
+    // In steady state it was issued in the pass before; its load stays, for that of the pass to come.
+    if (!edge) gathered = -1;
+  }
+  for (int i = 0; i < n; ++i) {
+    const PricedBlock& block = priced_.blocks[at(blocks[at(i)])];
+    int next_gathered = -1;
+    here_.position = static_cast<std::int16_t>(i);
+    if (gather && !ahead) gathered = add_gather(blocks[at(i)], output);
+    if (gather && ahead && i + 1 < n) {
+      here_.position = static_cast<std::int16_t>(i + 1);
+      next_gathered = add_gather(blocks[at(i + 1)], output);
+      here_.position = static_cast<std::int16_t>(i);
+    }
+    here_.list = kind == PassKind::forward ? 'f' : 'b';
+    const int mine = add_list(kind == PassKind::forward ? block.forward : block.backward, output, gathered, kind);
+    if (mine >= 0 && kind != PassKind::weight_grad) output = mine;
+    if (reduce && !block.reduce.ops.empty()) {
+      here_.list = 'r';
+      int last = static_cast<int>(ops_.size()) - 1;
+      while (last > 0 && ops_[at(last)].stream != Stream::compute) --last;
+      add_list(block.reduce, last, output, PassKind::backward);
+      if (!dp.reduce_overlap) output = static_cast<int>(ops_.size()) - 1;
+    }
+    gathered = next_gathered;
+  }
+}
+
+PassCost pass_cost(const PricedProgram& priced, const Play& play, const OpSums& work) {
+  PassCost cost;
+  cost.work = work;
+  cost.parts = work.compute;
+  cost.parts[Part::slowdown] += play.slowdown.value;
+  for (int stream = 0; stream < models::kStreams; ++stream)
+    cost.parts[exposed_part(static_cast<Stream>(stream), priced.sharded)] += play.exposed[at(stream)].value;
+  cost.parts[Part::host] += play.exposed_host.value;
+  // Transfers that go on after the pass are exposed in the play, not here.
+  cost.tail = (play.makespan - play.main_end).value;
+  cost.parts[exposed_part(Stream::dp_comm, priced.sharded)] -= cost.tail;
+  cost.time = cost.parts.total();
+  return cost;
+}
+
+void PassCost::add(const PassCost& other, double times) {
+  time += times * other.time;
+  tail += times * other.tail;
+  parts.add(other.parts, times);
+  work.add(other.work, times);
+}
+
+DataParallelTime data_parallel_time(const PricedProgram& priced, const models::ChunkProgram& chunk, PassKind kind,
+                                    bool edge) {
+  const bool gather = gathers(priced.program().data_parallel, kind, edge);
+  const bool reduce = reduces(priced.program().data_parallel, kind, edge);
+  DataParallelTime time;
+  for (std::size_t i = 0; i < chunk.blocks.size(); ++i) {
+    const models::BlockRun& run = chunk.blocks[i];
+    const PricedBlock& block = priced.blocks[at(run.block)];
+    const double gathered = gather ? block.gather.all().comm : 0, reduced = reduce ? block.reduce.all().comm : 0;
+    time.all += run.count * (gathered + reduced);
+    const bool first = kind == PassKind::forward ? i == 0 : i + 1 == chunk.blocks.size();
+    if (first) time.first_gather = gathered;
+    if (i == 0) time.last_reduce = reduced;
+  }
+  return time;
+}
+
+bool splits_backward(models::Schedule schedule) {
+  using enum models::Schedule;
+  return schedule == zb_1p || schedule == zb_2p || schedule == zb_v;
+}
+
+bool merges(const PricedProgram& priced, const models::ChunkProgram& chunk) {
+  if (!priced.program().traits.ep_overlap) return false;
+  return std::ranges::any_of(chunk.blocks,
+                             [&](const models::BlockRun& run) { return priced.blocks[at(run.block)].exchange; });
+}
+
+std::vector<std::int16_t> pass_blocks(const models::ChunkProgram& chunk, bool backward, int most) {
+  std::vector<std::int16_t> blocks;
+  for (const models::BlockRun& run : chunk.blocks)
+    blocks.insert(blocks.end(), at(std::min<int>(run.count, most)), run.block);
+  if (backward) std::ranges::reverse(blocks);
+  return blocks;
+}
+
+}  // namespace sim

@@ -1,0 +1,171 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "hw/units.h"
+#include "models/step_program.h"
+#include "sim/breakdown.h"
+#include "sim/cost.h"
+#include "sim/op_player.h"
+#include "sim/pipeline.h"
+
+/// From ops to chunks: prices the ops of a program's blocks once, chains blocks to lanes and plays them.
+namespace sim {
+
+/// What ops take if nothing waits: sums over a list of them.
+struct OpSums {
+  Parts compute;                               ///< ops that take compute, by part
+  std::array<double, hw::kOrigins> origin{};   ///< s of all ops, by what their price rests on
+  double ideal = 0;                            ///< s of compute ops at datasheet speed
+  double host = 0, comm = 0;                   ///< s of the host; s of transfers
+
+  void add(const OpSums& other, double times = 1);
+};
+
+/// The ops of one list of a block with their prices, ready to be played. `work[1]` is that of the weight gradients.
+struct PricedList {
+  std::vector<PlayedOp> ops;
+  std::vector<char> weight_gradient;   ///< by op
+  std::array<OpSums, 2> work;
+  int output = -1;                     ///< the op that writes what the next block reads
+  bool sync = false;                   ///< the host waits somewhere
+
+  OpSums all() const;
+};
+
+struct PricedBlock {
+  PricedList forward, backward, gather, reduce;
+  bool exchange = false;               ///< tokens go to experts on other ranks
+};
+
+struct PricedProgram {
+  PricedProgram(const CostModel& model);
+
+  const CostModel& model;
+  std::vector<PricedBlock> blocks;     ///< by block id
+  Sharing sharing;
+  bool sharded = false;                ///< parameters are sharded (FSDP)
+
+  const models::StepProgram& program() const { return model.program(); }
+};
+
+/// One pass over a chunk. Parts of backward: input_grad and weight_grad as the zero-bubble schedules split it.
+enum class PassKind : std::uint8_t { forward, backward, input_grad, weight_grad };
+
+/// Whether a pass of `kind` gathers parameters or reduces gradients, in a microbatch that is the step's first (its
+/// forwards) or last (its backwards) or in neither.
+bool gathers(const models::DataParallel& dp, PassKind kind, bool edge);
+bool reduces(const models::DataParallel& dp, PassKind kind, bool edge);
+
+/// Where an op of a lane comes from: for timelines.
+struct LaneOp {
+  std::int16_t position;  ///< of the block in the pass, in execution order
+  char list;              ///< f, b, g (gather), r (reduce)
+  std::int16_t op;        ///< in the block's list
+};
+
+/// Chains the ops of blocks to one lane. The ops of a block that need none of it wait for the output of the block
+/// before. Block i + 1 is gathered while block i computes (prefetch depth 1), block i is reduced while block i + 1 does.
+class LaneBuilder {
+ public:
+  explicit LaneBuilder(const PricedProgram& priced) : priced_(priced) {}
+
+  /// Appends a pass over `blocks`, in execution order. `edge` as in gathers().
+  void add_pass(std::span<const std::int16_t> blocks, PassKind kind, bool edge);
+  /// Appends one list whose sources wait for op `after` and op `gathered` of the lane (-1: for none). Returns the index
+  /// in the lane of its output, or its last op.
+  int add_list(const PricedList& list, int after, int gathered, PassKind kind);
+
+  const std::vector<PlayedOp>& ops() const { return ops_; }
+  const std::vector<LaneOp>& origins() const { return origins_; }
+  const OpSums& work() const { return work_; }
+
+ private:
+  int add_gather(int block, int after);
+
+  const PricedProgram& priced_;
+  std::vector<PlayedOp> ops_;
+  std::vector<LaneOp> origins_;
+  std::vector<std::int16_t> place_;  ///< of the current list's ops in the lane
+  OpSums work_;
+  LaneOp here_{};                    ///< what is being added
+};
+
+/// What one pass over a chunk costs on its device.
+struct PassCost {
+  double time = 0;   ///< s that it holds the device: parts.total()
+  double tail = 0;   ///< s that data-parallel transfers go on after it
+  Parts parts;
+  OpSums work;
+
+  void add(const PassCost& other, double times = 1);
+};
+
+/// All passes of one chunk.
+struct ChunkCost {
+  PassCost forward, backward, input_grad, weight_grad;
+  PassCost first_forward, last_backward;  ///< with the transfers of once a step; else as the steady ones
+  PassCost merged;                        ///< forward and backward of two microbatches side by side; time 0: never
+};
+
+/// s of data-parallel transfers of a pass, and those of its first gather and last reduction.
+struct DataParallelTime {
+  double all = 0, first_gather = 0, last_reduce = 0;
+};
+DataParallelTime data_parallel_time(const PricedProgram& priced, const models::ChunkProgram& chunk, PassKind kind,
+                                    bool edge);
+
+/// True where the program's schedule runs input and weight gradients apart.
+bool splits_backward(models::Schedule schedule);
+
+/// Play as the cost of a pass. Its time is until the last op that is not data-parallel; `work` fills the compute parts.
+PassCost pass_cost(const PricedProgram& priced, const Play& play, const OpSums& work);
+
+/// True where forwards and backwards of different microbatches run together, to hide expert exchange.
+bool merges(const PricedProgram& priced, const models::ChunkProgram& chunk);
+
+/// Costs of all chunks; equal chunks share one entry.
+struct ChunkCosts {
+  std::vector<ChunkCost> distinct;
+  std::vector<int> index;  ///< by chunk
+
+  const ChunkCost& of(int chunk) const { return distinct[static_cast<std::size_t>(index[static_cast<std::size_t>(chunk)])]; }
+};
+
+/// Calls `cost_of(chunk)` once for equal chunks: those with the same blocks, whatever their stage and layers.
+template <typename CostOf>
+ChunkCosts distinct_chunks(const models::StepProgram& program, const CostOf& cost_of) {
+  const auto equal = [](const models::BlockRun& a, const models::BlockRun& b) {
+    return a.block == b.block && a.count == b.count;
+  };
+  ChunkCosts costs;
+  std::vector<std::size_t> first;  // chunk that each distinct one was made of
+  for (std::size_t i = 0; i < program.chunks.size(); ++i) {
+    const auto& blocks = program.chunks[i].blocks;
+    std::size_t known = 0;
+    while (known < first.size() && !std::ranges::equal(blocks, program.chunks[first[known]].blocks, equal)) ++known;
+    if (known == first.size()) {
+      first.push_back(i);
+      costs.distinct.push_back(cost_of(program.chunks[i]));
+    }
+    costs.index.push_back(static_cast<int>(known));
+  }
+  return costs;
+}
+
+/// By blocks played alone, with formulas for the host, for gathers and reductions of once a step, and for runs.
+ChunkCosts chunk_costs_by_blocks(const PricedProgram& priced);
+
+/// By playing whole passes op by op. Runs of more than kMostBlocks equal blocks are in steady state by then: their
+/// remainder is added in proportion to what the second half of those blocks took.
+ChunkCosts chunk_costs_by_ops(const PricedProgram& priced);
+inline constexpr int kMostBlocks = 16;
+
+/// Blocks of a pass in execution order, runs of more than `most` blocks cut to that.
+std::vector<std::int16_t> pass_blocks(const models::ChunkProgram& chunk, bool backward, int most);
+
+}  // namespace sim

@@ -1,0 +1,54 @@
+#include "sim/cost.h"
+
+#include <type_traits>
+#include <variant>
+
+#include "sim/attention_cost.h"
+#include "sim/expert_exchange_cost.h"
+#include "sim/gemm_cost.h"
+#include "sim/pointwise_cost.h"
+
+namespace sim {
+
+CostModel::CostModel(const models::StepProgram& program, const hw::Cluster& cluster, const hw::Efficiency& efficiency)
+    : program_(program), cluster_(cluster), efficiency_(efficiency) {
+  for (std::size_t i = 0; i < places_.size(); ++i) places_[i] = place(program.groups[i], cluster);
+  const double factor = efficiency.host_op_factor * (cluster.grace ? efficiency.grace_host_factor : 1);
+  per_host_op_ = factor * hw::microseconds(program.traits.host_op_us);
+}
+
+Price CostModel::price(const models::Block& block, const models::Op& op) const {
+  using namespace models;  // eleven alternatives of Work
+  const auto size = [&] { return op_size(block, op); };
+  return std::visit(
+      [&](const auto& work) -> Price {
+        using W = std::decay_t<decltype(work)>;
+        if constexpr (std::is_same_v<W, Gemm>) return gemm_cost(work, size(), cluster_, efficiency_);
+        else if constexpr (std::is_same_v<W, GroupedGemm>)
+          return grouped_gemm_cost(work, size(), cluster_, efficiency_);
+        else if constexpr (std::is_same_v<W, Attention>) return attention_cost(work, size(), cluster_, efficiency_);
+        else if constexpr (std::is_same_v<W, Scan>) return scan_cost(size(), cluster_, efficiency_);
+        else if constexpr (std::is_same_v<W, Pointwise>) return pointwise_cost(work, size(), cluster_, efficiency_);
+        else if constexpr (std::is_same_v<W, Collective>)
+          return collective_cost(work, placement(work.group), cluster_, efficiency_);
+        else if constexpr (std::is_same_v<W, ExpertExchange>)
+          return expert_exchange_cost(work, placement(GroupKind::ep), cluster_, efficiency_);
+        else if constexpr (std::is_same_v<W, SendRecv>)
+          return send_cost(work.payload, placement(work.group), cluster_, efficiency_);
+        else if constexpr (std::is_same_v<W, HostCopy>) return host_copy_cost(work.payload, cluster_, efficiency_);
+        else if constexpr (std::is_same_v<W, HostSync>)
+          return {.time = efficiency_.sync, .ideal = {}, .origin = hw::Origin::runs};
+        else if constexpr (std::is_same_v<W, OptimizerStep>) return optimizer_cost(size(), cluster_, efficiency_);
+        else {
+          static_assert(std::is_same_v<W, TpCopy>);
+          return {};
+        }
+      },
+      op.work);
+}
+
+hw::Seconds CostModel::host_time(const models::Op& op) const {
+  return static_cast<double>(op.host_ops) * per_host_op_;
+}
+
+}  // namespace sim

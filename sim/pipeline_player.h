@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "models/layout.h"
+#include "models/schedule.h"
+#include "sim/pipeline.h"
+
+namespace sim {
+
+/// The engine of play_pipeline and pipeline_formula. Times are plain seconds: this is the inner loop of every search.
+/// Tasks start as early as their stage's order and their needs allow, so the order in which stages are visited does not
+/// matter: a stage runs until it waits for a task that was not played yet, and whoever plays that wakes it.
+class PipelinePlayer {
+ public:
+  using Orders = std::vector<std::vector<models::PipelineTask>>;
+
+  PipelinePlayer(const models::Layout& layout, const Orders& orders, const PipelineTimes& times);
+
+  /// Plays all; throws std::logic_error on a deadlock.
+  void run(std::vector<TaskSpan>* spans);
+
+  /// When the result of a backward (or input gradient) was there.
+  double backward_end(int chunk, int microbatch) const { return result_[backward_id(chunk, microbatch)]; }
+
+  struct Stage {
+    std::size_t next = 0;                      ///< index in its order
+    std::size_t merge_from = 0, merge_to = 0;  ///< forwards in this range may merge with the backward after them
+    double start = -1, end = 0;                ///< of the first and the latest task
+    double sent = 0;                           ///< its stream is held by a send until then
+    double busy = 0, wait_send = 0;
+    std::size_t waits_for = kNothing;  ///< id of a result
+  };
+  const std::vector<Stage>& stages() const { return stages_; }
+  double makespan() const;
+
+ private:
+  static constexpr std::size_t kNothing = static_cast<std::size_t>(-1);
+  /// What the inner loop reads of a chunk, by phase.
+  struct Chunk {
+    double duration[4] = {};
+    double saving = 0, first_extra = 0, last_extra = 0;
+    int previous = -1, next = -1;  ///< stage of the neighbouring chunk in model order, or -1
+    double receive[2] = {};        ///< transfer of the forward's, backward's input; 0 if none
+    double send[2] = {};           ///< likewise of the results
+  };
+  struct Need {
+    std::size_t id = kNothing;
+    double receive = 0;
+  };
+
+  std::size_t forward_id(int chunk, int microbatch) const {
+    return static_cast<std::size_t>(chunk) * microbatches_ + static_cast<std::size_t>(microbatch);
+  }
+  std::size_t backward_id(int chunk, int microbatch) const { return half_ + forward_id(chunk, microbatch); }
+  void read_chunks(const models::Layout& layout, const PipelineTimes& times);
+  void find_steady(Stage& stage, const std::vector<models::PipelineTask>& order);
+  Need need(const models::PipelineTask& task) const;
+  double duration(const models::PipelineTask& task) const;
+  bool merges(const Stage& stage, const std::vector<models::PipelineTask>& order) const;
+  void advance(int stage, std::vector<TaskSpan>* spans);
+  void publish(Stage& stage, const models::PipelineTask& task, double end);
+
+  const Orders& orders_;
+  std::vector<Chunk> chunks_;
+  std::vector<Stage> stages_;
+  std::vector<double> result_;  ///< when each forward, then each backward, was done; negative: not yet
+  std::vector<int> ready_;      ///< stages to visit, last in first out
+  std::size_t microbatches_ = 0, half_ = 0;
+  bool overlapped_ = true, merge_ = false;
+};
+
+}  // namespace sim

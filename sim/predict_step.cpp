@@ -1,0 +1,244 @@
+#include "sim/predict_step.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace sim {
+namespace {
+
+using models::When;
+
+std::size_t at(int i) { return static_cast<std::size_t>(i); }
+
+const PassCost& last_pass(const PricedProgram& priced, const ChunkCost& chunk) {
+  return splits_backward(priced.program().layout.schedule) ? chunk.weight_grad : chunk.backward;
+}
+
+/// One microbatch of a chunk: forward and backward.
+PassCost microbatch(const PricedProgram& priced, const ChunkCost& chunk) {
+  PassCost sum = chunk.forward;
+  if (splits_backward(priced.program().layout.schedule)) {
+    sum.add(chunk.input_grad);
+    sum.add(chunk.weight_grad);
+  } else {
+    sum.add(chunk.backward);
+  }
+  return sum;
+}
+
+/// A device synchronisation each microbatch, counted with the forward of the rank's first chunk.
+double sync_of_chunk(const PricedProgram& priced, int chunk) {
+  const bool first = chunk < priced.program().layout.pp;
+  return priced.program().traits.sync_per_microbatch && first ? priced.model.efficiency().sync.value : 0;
+}
+
+double first_forward_extra(const PricedProgram& priced, const ChunkCosts& chunks, int chunk, double reached_at) {
+  const ChunkCost& cost = chunks.of(chunk);
+  const double extra = cost.first_forward.time - cost.forward.time;
+  return priced.program().layout.pp > 1 ? std::max(0.0, extra - reached_at) : std::max(0.0, extra);
+}
+
+/// What the stage's gradient reductions add to the last backward of each of its chunks.
+void fill_last_backwards(const PricedProgram& priced, const ChunkCosts& chunks, const models::StageProgram& stage,
+                         PipelineTimes& times) {
+  const bool split = splits_backward(priced.program().layout.schedule);
+  const PassKind last = split ? PassKind::weight_grad : PassKind::backward;
+  double backlog = 0;
+  for (auto chunk = stage.chunks.rbegin(); chunk != stage.chunks.rend(); ++chunk) {
+    const ChunkCost& cost = chunks.of(*chunk);
+    const double longer = cost.last_backward.time - last_pass(priced, cost).time;
+    const double transfers =
+        data_parallel_time(priced, priced.program().chunks[at(*chunk)], last, true).all;
+    backlog = std::max({0.0, backlog + transfers - cost.last_backward.time, cost.last_backward.tail});
+    const bool lowest = chunk + 1 == stage.chunks.rend();
+    times.chunks[at(*chunk)].last_backward_extra = {std::max(0.0, longer) + (lowest ? backlog : 0)};
+  }
+}
+
+/// Gathers and reductions of once a step that nothing hides; of the stage that has most of them.
+double serial_transfers(const PricedProgram& priced) {
+  const models::StepProgram& program = priced.program();
+  const models::DataParallel& dp = program.data_parallel;
+  const bool gather = dp.gather == When::once_a_step && !dp.gather_overlap;
+  const bool reduce = dp.reduce == When::once_a_step && !dp.reduce_overlap;
+  double most = 0;
+  for (const models::StageProgram& stage : program.stages) {
+    double sum = 0;
+    for (const int chunk : stage.chunks) {
+      for (const models::BlockRun& run : program.chunks[at(chunk)].blocks) {
+        const PricedBlock& block = priced.blocks[at(run.block)];
+        if (gather) sum += run.count * block.gather.all().comm;
+        if (reduce) sum += run.count * block.reduce.all().comm;
+      }
+    }
+    most = std::max(most, sum);
+  }
+  return most;
+}
+
+/// Both ends hold the embedding: they exchange its gradient, each sending half of it to be summed and half of the sum.
+double shared_embedding(const PricedProgram& priced) {
+  const models::StepProgram& program = priced.program();
+  if (!program.ends_share_embedding || program.layout.pp == 1) return 0;
+  for (const models::Block& block : program.blocks) {
+    if (block.kind != models::BlockKind::embedding) continue;
+    models::Op exchange = program.send;
+    exchange.work = models::SendRecv{
+        .group = models::GroupKind::pp,
+        .payload = {block.parameters.trainable_dense * hw::bytes_per_element(program.traits.grad_reduce_dtype)}};
+    return priced.model.price(block, exchange).time.value;
+  }
+  return 0;
+}
+
+struct OptimizerCost {
+  double time = 0;
+  OpSums work;
+};
+
+OptimizerCost optimizer_of(const PricedProgram& priced, const models::StageProgram& stage) {
+  const models::Block nothing;
+  OptimizerCost cost;
+  for (const models::Op& op : stage.optimizer) {
+    const Price price = priced.model.price(nothing, op);
+    cost.time += std::max(price.time, priced.model.host_time(op)).value;
+    cost.work.origin[static_cast<std::size_t>(price.origin)] += price.time.value;
+    cost.work.ideal += price.ideal.value;
+  }
+  return cost;
+}
+
+/// Ranks meet in the optimizer's gradient norm, so that the slowest one counts.
+OptimizerCost optimizer_cost(const PricedProgram& priced, int critical_stage) {
+  OptimizerCost cost = optimizer_of(priced, priced.program().stages[at(critical_stage)]);
+  for (const models::StageProgram& stage : priced.program().stages)
+    cost.time = std::max(cost.time, optimizer_of(priced, stage).time);
+  return cost;
+}
+
+/// Makespan of one flush and how its busiest stage spends it.
+struct Flush {
+  double makespan = 0, busy = 0, wait_send = 0;
+  int critical_stage = 0;
+};
+
+double stage_work(const PricedProgram& priced, const PipelineTimes& times, const models::StageProgram& stage,
+                  double merged_share) {
+  const models::Layout& layout = priced.program().layout;
+  double sum = 0;
+  for (const int c : stage.chunks) {
+    const ChunkTimes& t = times.chunks[at(c)];
+    const double apart = (t.forward + (splits_backward(layout.schedule) ? t.input_grad + t.weight_grad : t.backward)).value;
+    const double share = t.merged.value > 0 ? merged_share : 0;
+    sum += layout.microbatches * ((1 - share) * apart + share * t.merged.value);
+    sum += (t.first_forward_extra + t.last_backward_extra).value;
+  }
+  return sum;
+}
+
+Flush flush_by_formula(const PricedProgram& priced, const PipelineTimes& times) {
+  const models::StepProgram& program = priced.program();
+  const models::Layout& layout = program.layout;
+  Flush flush;
+  flush.makespan = pipeline_formula(layout, times, layout.microbatches).value;
+  // All but the warm-up runs merged.
+  const double tasks = static_cast<double>(layout.microbatches) * layout.vp;
+  const double merged_share = times.merge_ep ? std::max(0.0, 1 - layout.pp / tasks) : 0;
+  for (int s = 0; s < layout.pp; ++s) {
+    const double busy = stage_work(priced, times, program.stages[at(s)], merged_share);
+    if (busy > flush.busy * (1 + 1e-12)) flush = {flush.makespan, busy, 0, s};
+  }
+  flush.busy = std::min(flush.busy, flush.makespan);
+  if (!times.send_overlapped && layout.pp > 1)
+    flush.wait_send = std::min(flush.makespan - flush.busy, tasks * (times.send_forward + times.send_backward).value);
+  return flush;
+}
+
+Flush flush_by_play(const PricedProgram& priced, const PipelineTimes& times) {
+  const models::Layout& layout = priced.program().layout;
+  const auto orders = models::pipeline_schedule(layout, layout.microbatches, phase_times(times), times.merge_ep);
+  const PipelinePlay play = play_pipeline(layout, orders, times);
+  const int stage = play.critical_stage;
+  return {play.makespan.value, play.busy[at(stage)].value, play.wait_send[at(stage)].value, stage};
+}
+
+/// Fills what the stage does in `busy` seconds of tasks: its passes as played, merged ones in the share that makes them
+/// last so long.
+void fill_work(const PricedProgram& priced, const ChunkCosts& chunks, const Flush& flush, double flushes, StepCost& step) {
+  const models::StepProgram& program = priced.program();
+  const double m = program.layout.microbatches;
+  PassCost apart, merged;
+  double extra = 0, sync = 0;
+  for (const int c : program.stages[at(flush.critical_stage)].chunks) {
+    const ChunkCost& cost = chunks.of(c);
+    const PassCost one = microbatch(priced, cost);
+    apart.add(one, m);
+    merged.add(cost.merged.time > 0 ? cost.merged : one, m);
+    sync += m * sync_of_chunk(priced, c);
+    extra += (step.times.chunks[at(c)].first_forward_extra + step.times.chunks[at(c)].last_backward_extra).value;
+  }
+  const double saved = apart.time - merged.time;
+  const double target = flush.busy - extra - sync;
+  const double share = std::abs(saved) > 1e-15 ? std::clamp((apart.time - target) / saved, 0.0, 1.0) : 0;
+  step.parts.add(apart.parts, flushes * (1 - share));
+  step.parts.add(merged.parts, flushes * share);
+  step.parts[Part::host] += flushes * sync;
+  step.parts[exposed_part(models::Stream::dp_comm, priced.sharded)] += extra;
+  step.work.add(apart.work, flushes);
+}
+
+}  // namespace
+
+PipelineTimes pipeline_times(const PricedProgram& priced, const ChunkCosts& chunks) {
+  const models::StepProgram& program = priced.program();
+  PipelineTimes times;
+  times.send_forward = times.send_backward = priced.model.price(models::Block{}, program.send).time;
+  times.send_overlapped = program.traits.p2p_overlap;
+  double reached_at = 0;
+  for (int c = 0; c < static_cast<int>(program.chunks.size()); ++c) {
+    const ChunkCost& cost = chunks.of(c);
+    const ChunkTimes chunk{.forward = {cost.forward.time + sync_of_chunk(priced, c)},
+                     .backward = {cost.backward.time},
+                     .input_grad = {cost.input_grad.time},
+                     .weight_grad = {cost.weight_grad.time},
+                     .first_forward_extra = {first_forward_extra(priced, chunks, c, reached_at)},
+                     .last_backward_extra = {},
+                     .merged = {cost.merged.time}};
+    times.merge_ep |= cost.merged.time > 0;
+    reached_at += (chunk.forward + chunk.first_forward_extra).value;
+    times.chunks.push_back(chunk);
+  }
+  for (const models::StageProgram& stage : program.stages) fill_last_backwards(priced, chunks, stage, times);
+  return times;
+}
+
+StepCost step_cost(const PricedProgram& priced, const ChunkCosts& chunks, Tier tier) {
+  const models::Layout& layout = priced.program().layout;
+  const auto play_flush = [&](const PipelineTimes& times) {
+    return tier == Tier::events ? flush_by_play(priced, times) : flush_by_formula(priced, times);
+  };
+  StepCost step;
+  step.times = pipeline_times(priced, chunks);
+  const Flush flush = play_flush(step.times);
+  step.critical_stage = flush.critical_stage;
+  fill_work(priced, chunks, flush, layout.flushes, step);
+  double pipeline = flush.makespan;
+  if (layout.flushes > 1) {  // gathers and reductions of once a step are not in every flush
+    PipelineTimes steady = step.times;
+    for (ChunkTimes& chunk : steady.chunks) chunk.first_forward_extra = chunk.last_backward_extra = {};
+    pipeline += (layout.flushes - 1) * play_flush(steady).makespan;
+  }
+  step.parts[Part::exposed_p2p] += layout.flushes * flush.wait_send;
+  step.parts[Part::bubble] = pipeline - step.parts.total();
+  step.parts[exposed_part(models::Stream::dp_comm, priced.sharded)] += serial_transfers(priced) + shared_embedding(priced);
+  step.optimizer_at = {step.parts.total()};
+  const OptimizerCost optimizer = optimizer_cost(priced, flush.critical_stage);
+  step.parts[Part::optimizer] = optimizer.time;
+  step.work.add(optimizer.work);
+  step.parts[Part::step_constant] = priced.model.efficiency().step_constant.value;
+  const double nodes = std::max(1.0, static_cast<double>(layout.gpus) / std::max(1, layout.gpus_per_node));
+  step.parts[Part::straggler] = priced.model.efficiency().straggler_slope * std::log2(nodes) * step.parts.total();
+  return step;
+}
+
+}  // namespace sim

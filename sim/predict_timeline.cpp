@@ -1,0 +1,230 @@
+#include "sim/predict_timeline.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "models/expand.h"
+
+namespace sim {
+namespace {
+
+std::size_t at(int i) { return static_cast<std::size_t>(i); }
+
+const char* kind_name(const models::Op& op) {
+  constexpr std::array kNames = {"gemm",          "grouped_gemm", "attention", "scan",      "pointwise", "collective",
+                                 "expert_exchange", "send_recv",  "host_copy", "host_sync", "optimizer", "tp_copy"};
+  static_assert(kNames.size() == std::variant_size_v<models::Work>);
+  return kNames[op.work.index()];
+}
+
+const char* kind_name(models::BlockKind kind) {
+  switch (kind) {
+    case models::BlockKind::embedding: return "embedding";
+    case models::BlockKind::layer: return "layer";
+    case models::BlockKind::mtp: return "mtp";
+    case models::BlockKind::head: return "head";
+  }
+  return "";
+}
+
+const char* module_name(models::Module module) {
+  constexpr std::array<const char*, models::kModules> kNames = {
+      "embedding", "attention", "core_attention", "mla_up_proj",   "mlp",      "mamba",     "layernorm",
+      "router",    "moe_preprocess", "experts",   "moe_act",       "shared_expert", "dispatch", "head",
+      "mtp",       "time_text", "optimizer",      "data_parallel", "pipeline"};
+  return kNames[static_cast<std::size_t>(module)];
+}
+
+models::OpList list_of(char list) {
+  switch (list) {
+    case 'f': return models::OpList::forward;
+    case 'b': return models::OpList::backward;
+    case 'g': return models::OpList::gather;
+    default: return models::OpList::reduce;
+  }
+}
+
+const std::vector<models::Op>& ops_of(const models::Block& block, char list) {
+  switch (list) {
+    case 'f': return block.forward;
+    case 'b': return block.backward;
+    case 'g': return block.gather;
+    default: return block.reduce;
+  }
+}
+
+/// A pass as played: where its ops come from, and when they run.
+struct PlayedPass {
+  int chunk = 0;
+  models::Phase phase = models::Phase::forward;
+  bool edge = false, merged = false;
+  std::vector<models::PassBlock> blocks;
+  std::vector<LaneOp> ops;
+  std::vector<Span> spans;
+};
+
+PassKind pass_kind(models::Phase phase) { return static_cast<PassKind>(phase); }
+static_assert(static_cast<int>(PassKind::weight_grad) == static_cast<int>(models::Phase::weight_grad));
+
+class TimelineWriter {
+ public:
+  TimelineWriter(const PricedProgram& priced, models::Timeline& timeline) : priced_(priced), timeline_(timeline) {}
+
+  /// Where task `task` of its rank runs; `partner` where it is merged with another.
+  void write(const TaskSpan& span, int task, bool merged, int microbatches);
+  void write_op(const models::Block& block, const models::Op& op, const std::string& where, models::TimelineEvent event);
+
+ private:
+  const PlayedPass& pass(const TaskSpan& span, bool merged, int microbatches);
+  LaneBuilder lane(int chunk, models::Phase phase, bool edge) const;
+
+  const PricedProgram& priced_;
+  models::Timeline& timeline_;
+  std::vector<PlayedPass> known_;
+};
+
+LaneBuilder TimelineWriter::lane(int chunk, models::Phase phase, bool edge) const {
+  LaneBuilder builder(priced_);
+  std::vector<std::int16_t> blocks;
+  for (const models::PassBlock& place : models::pass_blocks(priced_.program().chunks[at(chunk)], phase))
+    blocks.push_back(place.block);
+  builder.add_pass(blocks, pass_kind(phase), edge);
+  return builder;
+}
+
+const PlayedPass& TimelineWriter::pass(const TaskSpan& span, bool merged, int microbatches) {
+  const models::PipelineTask& task = span.task;
+  const bool forward = task.phase == models::Phase::forward;
+  const bool edge = !merged && task.microbatch == (forward ? 0 : microbatches - 1);
+  for (const PlayedPass& known : known_)
+    if (known.chunk == task.chunk && known.phase == task.phase && known.edge == edge && known.merged == merged)
+      return known;
+  PlayedPass played{.chunk = task.chunk, .phase = task.phase, .edge = edge, .merged = merged,
+                    .blocks = models::pass_blocks(priced_.program().chunks[at(task.chunk)], task.phase),
+                    .ops = {}, .spans = {}};
+  const LaneBuilder mine = lane(task.chunk, task.phase, edge);
+  played.ops = mine.origins();
+  if (merged) {
+    const LaneBuilder other = lane(task.chunk, forward ? models::Phase::backward : models::Phase::forward, false);
+    const Lane lanes[] = {forward ? mine.ops() : other.ops(), forward ? other.ops() : mine.ops()};
+    played.spans = play(lanes, priced_.sharing, true).spans[forward ? 0 : 1];
+  } else {
+    const Lane ops(mine.ops());
+    played.spans = play({&ops, 1}, priced_.sharing, true).spans[0];
+  }
+  known_.push_back(std::move(played));
+  return known_.back();
+}
+
+void TimelineWriter::write_op(const models::Block& block, const models::Op& op, const std::string& where,
+                              models::TimelineEvent event) {
+  const models::OpSize size = models::op_size(block, op);
+  event.stream = op.stream;
+  event.kind = kind_name(op);
+  event.bytes = size.bytes;
+  event.flops = size.flops;
+  event.name = where;
+  if (std::string_view(module_name(op.module)) != where) event.name += std::string(" ") + module_name(op.module);
+  event.name += std::string(" ") + op.name;
+  timeline_.events.push_back(std::move(event));
+}
+
+void TimelineWriter::write(const TaskSpan& span, int task, bool merged, int microbatches) {
+  const models::StepProgram& program = priced_.program();
+  const PlayedPass& played = pass(span, merged, microbatches);
+  for (std::size_t i = 0; i < played.ops.size(); ++i) {
+    const LaneOp& from = played.ops[i];
+    const models::PassBlock& place = played.blocks[at(from.position)];
+    const models::Block& block = program.blocks[at(place.block)];
+    std::string where = kind_name(block.kind);
+    if (place.layer >= 0) where += " " + std::to_string(place.layer);
+    models::TimelineEvent event;
+    event.rank = span.stage;
+    event.start = span.start + played.spans[i].start;
+    event.end = span.start + played.spans[i].end;
+    event.microbatch = span.task.microbatch;
+    event.op = models::op_id(task, from.position, list_of(from.list), from.op);
+    write_op(block, ops_of(block, from.list)[at(from.op)], where, std::move(event));
+  }
+}
+
+/// FNV-1a over the ops' names and sizes: two programs with other ops differ.
+std::uint64_t program_hash(const models::StepProgram& program) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  const auto mix = [&](std::uint64_t value) {
+    for (int i = 0; i < 8; ++i) hash = (hash ^ ((value >> (8 * i)) & 0xff)) * 0x100000001b3;
+  };
+  for (const models::Block& block : program.blocks) {
+    for (const auto* list : {&block.forward, &block.backward, &block.gather, &block.reduce}) {
+      for (const models::Op& op : *list) {
+        for (const char* c = op.name; *c; ++c) mix(static_cast<std::uint64_t>(*c));
+        const models::OpSize size = models::op_size(block, op);
+        mix(static_cast<std::uint64_t>(size.bytes.value));
+        mix(static_cast<std::uint64_t>(size.flops.value));
+      }
+    }
+  }
+  for (const models::ChunkProgram& chunk : program.chunks)
+    for (const models::BlockRun& run : chunk.blocks) mix(static_cast<std::uint64_t>(run.block * 65536 + run.count));
+  return hash;
+}
+
+std::size_t events_of_a_microbatch(const models::StepProgram& program) {
+  std::size_t events = 0;
+  for (const models::ChunkProgram& chunk : program.chunks)
+    for (const models::BlockRun& run : chunk.blocks)
+      events += at(run.count) * (program.blocks[at(run.block)].forward.size() +
+                                 program.blocks[at(run.block)].backward.size());
+  return std::max<std::size_t>(events, 1);
+}
+
+bool merged_with(const TaskSpan& a, const TaskSpan& b) {
+  return a.stage == b.stage && a.task.chunk == b.task.chunk && a.start == b.start && a.end == b.end &&
+         a.end > a.start && (a.task.phase == models::Phase::forward) != (b.task.phase == models::Phase::forward);
+}
+
+void write_optimizers(const PricedProgram& priced, hw::Seconds start, TimelineWriter& writer) {
+  const models::Block nothing;
+  for (int stage = 0; stage < priced.program().layout.pp; ++stage) {
+    hw::Seconds now = start;
+    int index = 0;
+    for (const models::Op& op : priced.program().stages[at(stage)].optimizer) {
+      models::TimelineEvent event;
+      event.rank = stage;
+      event.start = now;
+      event.end = now += priced.model.price(nothing, op).time;
+      event.op = models::op_id((1 << 30) - 1, 0, models::OpList::forward, index++);
+      writer.write_op(nothing, op, "optimizer", std::move(event));
+    }
+  }
+}
+
+}  // namespace
+
+void fill_timeline(const PricedProgram& priced, const StepCost& step, models::Timeline& timeline,
+                   std::vector<std::string>& assumed) {
+  const models::Layout& layout = priced.program().layout;
+  const auto orders = models::pipeline_schedule(layout, layout.microbatches, phase_times(step.times),
+                                                step.times.merge_ep);
+  const PipelinePlay played = play_pipeline(layout, orders, step.times, true);
+  const std::size_t most = std::max<std::size_t>(kMostEvents / events_of_a_microbatch(priced.program()), 1);
+  if (at(layout.microbatches) > most)
+    assumed.push_back("timeline: only the first " + std::to_string(most) + " microbatches");
+  if (layout.flushes > 1) assumed.push_back("timeline: the first of " + std::to_string(layout.flushes) + " flushes");
+  timeline.program_hash = program_hash(priced.program());
+  TimelineWriter writer(priced, timeline);
+  int task = 0, stage = -1;
+  for (std::size_t i = 0; i < played.spans.size(); ++i, ++task) {
+    const TaskSpan& span = played.spans[i];
+    if (span.stage != stage) task = 0;
+    stage = span.stage;
+    if (at(span.task.microbatch) >= most) continue;
+    const bool merged = (i > 0 && merged_with(span, played.spans[i - 1])) ||
+                        (i + 1 < played.spans.size() && merged_with(span, played.spans[i + 1]));
+    writer.write(span, task, merged, layout.microbatches);
+  }
+  write_optimizers(priced, step.optimizer_at, writer);
+}
+
+}  // namespace sim

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+
+#include "hw/cluster.h"
+#include "hw/efficiency.h"
+#include "hw/node.h"
+
+/// A machine as the default profile knows it, for tests of prices.
+struct Machine {
+  hw::Cluster cluster;
+  hw::Efficiency efficiency;
+};
+
+/// Operator tables are bursts: they are compared with the curves at full clock.
+inline Machine burst_machine(const std::string& name) {
+  const std::string root = STEPCAST_SOURCE_DIR;
+  Machine machine{hw::parse_cluster(hw::Node::read_file(root + "/hw/" + name + ".json")), {}};
+  machine.efficiency =
+      hw::parse_efficiency(hw::Node::read_file(root + "/calibration/profiles/default.json"), machine.cluster);
+  machine.efficiency.sustained = 1;
+  return machine;
+}
