@@ -1,8 +1,6 @@
 #include "hw/efficiency.h"
 
 #include <algorithm>
-#include <cmath>
-#include <initializer_list>
 #include <optional>
 #include <string_view>
 
@@ -16,10 +14,10 @@ constexpr DType kCurveTypes[] = {DType::fp32,      DType::bf16,  DType::fp16, DT
                                  DType::fp8_block, DType::mxfp8, DType::nvfp4};
 
 /// In the order of models::PointwiseKind.
-constexpr std::string_view kPointwise[] = {"norm",    "residual",  "activation", "rope",    "qk_norm",
-                                           "cast",    "router",    "permute",    "unpermute", "embedding",
-                                           "loss",    "bias",      "gradient_add", "modulate", "gated_residual",
-                                           "conv",    "softmax",   "dropout",    "scale",   "other"};
+constexpr std::string_view kPointwise[] = {"norm", "residual", "activation",   "rope",      "qk_norm",
+                                           "cast", "router",   "permute",      "unpermute", "embedding",
+                                           "loss", "bias",     "gradient_add", "modulate",  "gated_residual",
+                                           "conv", "softmax",  "dropout",      "scale",     "other"};
 /// In the order of models::CollectiveKind.
 constexpr std::string_view kCollectives[] = {"all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast"};
 
@@ -126,9 +124,7 @@ class Reader {
   std::optional<Node> device_;
 };
 
-void only_curve_types(const Node& node) {
-  node.only({"fp32", "bf16", "fp16", "fp8", "fp8-block", "mxfp8", "nvfp4"});
-}
+void only_curve_types(const Node& node) { node.only({"fp32", "bf16", "fp16", "fp8", "fp8-block", "mxfp8", "nvfp4"}); }
 
 void Reader::gemm(Efficiency& result) const {
   const Node fractions = *generic_fractions("gemm");
@@ -198,10 +194,9 @@ void Reader::collectives(Efficiency& result) const {
   const Node fractions = *generic_fractions("collectives");
   fractions.only({"bandwidth", "two_ranks", "latency_us", "slope_ns", "source", "note"});
   const double two_ranks = fractions.at("two_ranks").fraction();
-  const CollectiveCurve generic{
-      .latency = microseconds(fractions.at("latency_us").non_negative()),
-      .bandwidth = fractions.at("bandwidth").fraction() * cluster_.nvlink,
-      .slope = fractions.at("slope_ns").non_negative() * 1e-9};
+  const CollectiveCurve generic{.latency = microseconds(fractions.at("latency_us").non_negative()),
+                                .bandwidth = fractions.at("bandwidth").fraction() * cluster_.nvlink,
+                                .slope = fractions.at("slope_ns").non_negative() * 1e-9};
   CollectiveCurve generic_pair = generic;
   generic_pair.bandwidth = two_ranks * generic.bandwidth;
 
@@ -247,15 +242,42 @@ class Scalars {
 
  private:
   static void check(const Node& node) {
-    node.only({"attention_overhead_us", "head64_forward",      "head64_backward",      "sustained",
-               "input_grad_rate",       "weight_grad_rate",    "grouped_rate",         "fused_grouped_rate",
-               "loop_rate",             "window_rate",         "window_extra_keys",    "flex_rate",
-               "pointwise_overhead_us", "unfused_softmax",     "scan_rate_TFLOPS",     "scan_bandwidth",
-               "optimizer_bandwidth",   "kernel_gap_us",       "hierarchy_exposed",    "nic_fraction",
-               "nic_latency_us",        "dispatch_nvlink_fraction", "dispatch_nic_fraction", "dispatch_latency_us",
-               "all_to_all_time",       "send_latency_us",     "send_fraction",        "nvlink_sm_share",
-               "nic_sm_share",          "host_link_fraction",  "grace_host_factor",    "host_op_factor",
-               "graph_launch_us",       "sync_us",             "step_constant_us",     "straggler_slope"});
+    node.only({"attention_overhead_us",
+               "head64_forward",
+               "head64_backward",
+               "sustained",
+               "input_grad_rate",
+               "weight_grad_rate",
+               "grouped_rate",
+               "fused_grouped_rate",
+               "loop_rate",
+               "window_rate",
+               "window_extra_keys",
+               "flex_rate",
+               "pointwise_overhead_us",
+               "unfused_softmax",
+               "scan_rate_TFLOPS",
+               "scan_bandwidth",
+               "optimizer_bandwidth",
+               "kernel_gap_us",
+               "hierarchy_exposed",
+               "nic_fraction",
+               "nic_latency_us",
+               "dispatch_nvlink_fraction",
+               "dispatch_nic_fraction",
+               "dispatch_latency_us",
+               "all_to_all_time",
+               "send_latency_us",
+               "send_fraction",
+               "nvlink_sm_share",
+               "nic_sm_share",
+               "host_link_fraction",
+               "grace_host_factor",
+               "host_op_factor",
+               "graph_launch_us",
+               "sync_us",
+               "step_constant_us",
+               "straggler_slope"});
   }
 
   Node shared_;
@@ -307,9 +329,9 @@ void read_host_scalars(const Scalars& in, Efficiency& out) {
 }
 
 std::array<double, 20> read_pointwise_pass(const Node& node) {
-  node.only({"norm", "residual", "activation", "rope", "qk_norm", "cast", "router", "permute", "unpermute", "embedding",
-             "loss", "bias", "gradient_add", "modulate", "gated_residual", "conv", "softmax", "dropout", "scale",
-             "other"});
+  node.only({"norm",           "residual",  "activation", "rope",    "qk_norm", "cast",         "router",
+             "permute",        "unpermute", "embedding",  "loss",    "bias",    "gradient_add", "modulate",
+             "gated_residual", "conv",      "softmax",    "dropout", "scale",   "other"});
   std::array<double, 20> result{};
   for (std::size_t i = 0; i < result.size(); ++i) result[i] = node.at(kPointwise[i]).fraction();
   return result;

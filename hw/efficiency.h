@@ -56,47 +56,47 @@ struct Efficiency {
   std::array<AttentionCurves, kDTypes> attention{};  ///< fused kernels; every rate > 0
   AttentionCurves flash2;                            ///< FlashAttention 2 and SDPA, 16-bit
   Seconds attention_overhead;
-  double head64_forward = 1, head64_backward = 1;    ///< rate at head dim 64 relative to 128
-  double sustained = 1;           ///< math rate over minutes against the tables' bursts (power limit)
+  double head64_forward = 1, head64_backward = 1;  ///< rate at head dim 64 relative to 128
+  double sustained = 1;                            ///< math rate over minutes against the tables' bursts (power limit)
   double input_grad_rate = 1, weight_grad_rate = 1;  ///< GEMM rates relative to forward
-  double grouped_rate = 1;        ///< grouped GEMM relative to a dense GEMM of all its rows
-  double fused_grouped_rate = 1;  ///< likewise with activation and casts inside
-  double loop_rate = 1;           ///< one GEMM after another, relative to each alone
-  double window_rate = 1;         ///< sliding-window attention relative to the causal curve's rate
-  double window_extra_keys = 0;   ///< keys a query costs beyond those it sees: partly masked tiles, pipeline filling
-  double flex_rate = 1;           ///< FlexAttention relative to flash2
+  double grouped_rate = 1;                           ///< grouped GEMM relative to a dense GEMM of all its rows
+  double fused_grouped_rate = 1;                     ///< likewise with activation and casts inside
+  double loop_rate = 1;                              ///< one GEMM after another, relative to each alone
+  double window_rate = 1;                            ///< sliding-window attention relative to the causal curve's rate
+  double window_extra_keys = 0;  ///< keys a query costs beyond those it sees: partly masked tiles, pipeline filling
+  double flex_rate = 1;          ///< FlexAttention relative to flash2
   std::array<double, 20> pointwise_forward{}, pointwise_backward{};  ///< of HBM bandwidth, by PointwiseKind
   Origin pointwise_origin = Origin::roofline;
-  Seconds pointwise_overhead;     ///< of one memory-bound kernel
-  double unfused_softmax = 1;     ///< of HBM bandwidth, softmax and masks of unfused attention
-  FlopsPerSecond scan_rate;       ///< Mamba-2 SSD
-  double scan_bandwidth = 1;      ///< of HBM bandwidth
-  double optimizer_bandwidth = 1; ///< of HBM bandwidth
-  Seconds kernel_gap;             ///< between dependent kernels
+  Seconds pointwise_overhead;      ///< of one memory-bound kernel
+  double unfused_softmax = 1;      ///< of HBM bandwidth, softmax and masks of unfused attention
+  FlopsPerSecond scan_rate;        ///< Mamba-2 SSD
+  double scan_bandwidth = 1;       ///< of HBM bandwidth
+  double optimizer_bandwidth = 1;  ///< of HBM bandwidth
+  Seconds kernel_gap;              ///< between dependent kernels
 
   // Links
   CollectiveCurves nvlink_two{}, nvlink_four{};  ///< inside an NVLink domain, 2 and 3-4 ranks
-  CollectiveCurves nvlink{};                ///< 5 ranks and more; latency as of 8 ranks
-  double hierarchy_exposed = 0;             ///< share of the shorter of NVLink and NIC part that is not hidden
-  double nic_fraction = 1;                  ///< achieved of the NIC's datasheet rate
-  Seconds nic_latency;                      ///< per collective step across nodes
-  BytesPerSecond dispatch_nvlink;           ///< DeepEP, HybridEP inside a domain, own rank's copies not counted
-  double dispatch_nic_fraction = 1;         ///< of the NIC's rate, own node's copies not counted
-  Seconds dispatch_latency;                 ///< of one dispatch or combine
-  double all_to_all_time = 1;               ///< NCCL expert all-to-all: measured over its curve (uneven sizes)
+  CollectiveCurves nvlink{};                     ///< 5 ranks and more; latency as of 8 ranks
+  double hierarchy_exposed = 0;                  ///< share of the shorter of NVLink and NIC part that is not hidden
+  double nic_fraction = 1;                       ///< achieved of the NIC's datasheet rate
+  Seconds nic_latency;                           ///< per collective step across nodes
+  BytesPerSecond dispatch_nvlink;                ///< DeepEP, HybridEP inside a domain, own rank's copies not counted
+  double dispatch_nic_fraction = 1;              ///< of the NIC's rate, own node's copies not counted
+  Seconds dispatch_latency;                      ///< of one dispatch or combine
+  double all_to_all_time = 1;                    ///< NCCL expert all-to-all: measured over its curve (uneven sizes)
   Seconds send_latency;
-  double send_fraction = 1;                 ///< of NVLink or NIC rate, one pair sending
-  double nvlink_sm_share = 0;               ///< slowdown of compute beside NVLink traffic: 1 / (1 - share)
+  double send_fraction = 1;    ///< of NVLink or NIC rate, one pair sending
+  double nvlink_sm_share = 0;  ///< slowdown of compute beside NVLink traffic: 1 / (1 - share)
   double nic_sm_share = 0;
   double host_link_fraction = 1;
 
   // Host and step
-  double grace_host_factor = 1;   ///< host time per op relative to x86
-  double host_op_factor = 1;      ///< multiplies Traits::host_op_us
-  Seconds graph_launch;           ///< replay of one captured piece
-  Seconds sync;                   ///< round trip of a device synchronisation
-  Seconds step_constant;          ///< per step outside the program: data, logging, all-reduced loss
-  double straggler_slope = 0;     ///< step time grows by slope * log2(nodes)
+  double grace_host_factor = 1;  ///< host time per op relative to x86
+  double host_op_factor = 1;     ///< multiplies Traits::host_op_us
+  Seconds graph_launch;          ///< replay of one captured piece
+  Seconds sync;                  ///< round trip of a device synchronisation
+  Seconds step_constant;         ///< per step outside the program: data, logging, all-reduced loss
+  double straggler_slope = 0;    ///< step time grows by slope * log2(nodes)
 };
 
 /// The part of a profile (calibration/profiles/*.json) that holds for `cluster`: its own curves by name where the

@@ -167,9 +167,8 @@ class Derivation {
     InlineVector<TensorId, 3> gradients;
     for (const TensorId in : op.reads) gradients.push_back(storage_gradient(in));
     Op& core = emit(op.name, back, {gradient(out), out}, {}, op.host_ops);
-    for (int i = 1; i < op.writes.size() && core.reads.size() < 5; ++i) core.reads.push_back(op.writes[i]);
-    for (const TensorId in : op.reads)
-      if (core.reads.size() < 6) core.reads.push_back(in);
+    for (int i = 1; i < op.writes.size(); ++i) core.reads.push_back(op.writes[i]);
+    for (const TensorId in : op.reads) core.reads.push_back(in);
     for (const TensorId g : gradients) core.writes.push_back(g);
     for (int i = 0; i < op.reads.size(); ++i) contribute(op.reads[i], gradients[i]);
   }

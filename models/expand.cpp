@@ -42,7 +42,8 @@ std::vector<PassBlock> pass_blocks(const ChunkProgram& chunk, Phase phase) {
 
 RankProgram expand(const StepProgram& program, int stage, const PhaseTimes& times) {
   RankProgram rank{.stage = stage, .tasks = {}, .pass = {}, .passes = {}};
-  rank.tasks = rank_schedule(program.layout, stage, program.layout.microbatches, times, program.traits.ep_overlap);
+  const int microbatches = program.layout.microbatches / std::max(1, program.layout.flushes);
+  rank.tasks = rank_schedule(program.layout, stage, microbatches, times, program.traits.ep_overlap);
   std::vector<std::pair<int, Phase>> known;
   for (const PipelineTask& task : rank.tasks) {
     const std::pair<int, Phase> key{task.chunk, task.phase};

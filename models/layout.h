@@ -33,8 +33,8 @@ struct Layout {
   Schedule schedule = Schedule::one_f_one_b;
   int gbs = 1, mbs = 1;
   std::int64_t seq_len = 0;
-  int microbatches = 1;  ///< per pipeline and step: gbs / (mbs * dp)
-  int flushes = 1;       ///< the pipeline is drained this many times a step
+  int microbatches = 1;            ///< per pipeline and step: gbs / (mbs * dp)
+  int flushes = 1;                 ///< the pipeline is drained this many times a step
   std::vector<StageChunk> chunks;  ///< pp * vp of them, in model order
 
   int expert_dp() const { return tp * cp * dp / (ep * etp); }

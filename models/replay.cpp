@@ -75,6 +75,7 @@ class Inserter {
       tensor.kept = producer < 0 || !travels_again(block_.forward[static_cast<std::size_t>(producer)]);
       return;
     }
+    if (done_[static_cast<std::size_t>(producer)]) return;
     const Module module = block_.forward[static_cast<std::size_t>(producer)].module;
     if (whole_module(replay_, module)) {
       for (std::size_t i = 0; i < block_.forward.size(); ++i)

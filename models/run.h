@@ -31,9 +31,9 @@ struct Measured {
   hw::Seconds step_time;
   std::string step_time_from;
   double tokens_per_s_per_gpu = 0, tflops_per_gpu = 0, mfu = 0;
-  hw::Bytes memory;          ///< from mem_gib, or mem_gb as the source's unit is read (see memory_unit_stated)
+  hw::Bytes memory;  ///< from mem_gib, or mem_gb as the source's unit is read (see memory_unit_stated)
   bool memory_unit_stated = true;
-  bool derived = false;      ///< the step time was derived, not printed
+  bool derived = false;  ///< the step time was derived, not printed
 };
 
 /// One training run: everything that `predict` reads, checked and resolved. Valid for good once parsed.
@@ -51,7 +51,7 @@ struct Run {
   Traits traits;
   std::optional<LoraSpec> lora;
   FlopsConvention flops = FlopsConvention::causal;
-  double packed_tokens = 0;       ///< packed fine-tuning: mean tokens of a pack; 0 = full sequences
+  double packed_tokens = 0;  ///< packed fine-tuning: mean tokens of a pack; 0 = full sequences
 
   std::vector<std::string> assumed;         ///< what was not stated and how it was filled in
   std::vector<std::string> not_understood;  ///< keys of open objects that nothing here reads

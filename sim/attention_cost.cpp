@@ -36,16 +36,15 @@ hw::Seconds windowed(const models::Attention& work, hw::Flops flops, const hw::A
 hw::Seconds unfused(const models::Attention& work, hw::Bytes operands, const hw::Cluster& cluster,
                     const hw::Efficiency& efficiency) {
   constexpr double kBytesPerScore = 2, kGemmPasses = 2, kSoftmaxPasses = 4;
-  const double pairs = static_cast<double>(work.batch) * work.heads * static_cast<double>(work.queries) *
-                       static_cast<double>(work.keys);
+  const double pairs =
+      static_cast<double>(work.batch) * work.heads * static_cast<double>(work.queries) * static_cast<double>(work.keys);
   const hw::Flops flops{2 * pairs * (work.qk_dim + work.v_dim)};
   const hw::Bytes scores{kBytesPerScore * pairs};
   const hw::GemmCurve& curve = efficiency.gemm[static_cast<std::size_t>(work.operand)];
   const hw::Seconds gemms =
       gemm_time(curve, flops, kGemmPasses * scores + operands, efficiency.sustained) + curve.overhead;
-  const hw::Seconds softmax =
-      kSoftmaxPasses * scores / (efficiency.unfused_softmax * cluster.gpu.memory_bandwidth) +
-      2.0 * efficiency.pointwise_overhead;
+  const hw::Seconds softmax = kSoftmaxPasses * scores / (efficiency.unfused_softmax * cluster.gpu.memory_bandwidth) +
+                              2.0 * efficiency.pointwise_overhead;
   return (work.backward ? 2.0 : 1.0) * (gemms + softmax);
 }
 
@@ -64,9 +63,8 @@ Price attention_cost(const models::Attention& work, models::OpSize size, const h
       curve_of(fused ? efficiency.attention[static_cast<std::size_t>(work.operand)] : efficiency.flash2, work);
   double factor = efficiency.sustained * head_dim_rate(work, efficiency);
   if (work.backend == models::AttentionBackend::flex) factor *= efficiency.flex_rate;
-  price.time = work.mask == models::Mask::window
-                   ? windowed(work, size.flops, curve, factor, efficiency)
-                   : tiled(work, size.flops, curve, factor);
+  price.time = work.mask == models::Mask::window ? windowed(work, size.flops, curve, factor, efficiency)
+                                                 : tiled(work, size.flops, curve, factor);
   // Short sequences with many heads are bound by their operands.
   price.time = std::max(price.time, size.bytes / cluster.gpu.memory_bandwidth) + efficiency.attention_overhead;
   price.origin = curve.origin;

@@ -8,7 +8,8 @@
 namespace sim {
 
 /// softmax(q k^T) v, forward or backward.
-///   fused          t = F (1 + w / keys) / rate + overhead, the curve of format, mask and pass; MLA where qk_dim differs
+///   fused          t = F (1 + w / keys) / rate + overhead, the curve of format, mask and pass; MLA where qk_dim
+///   differs
 ///                  from v_dim; below head dim 128 the rate falls linearly to its measured share at 64
 ///   flash2, sdpa   likewise on the FlashAttention 2 curves; flex: those times flex_rate
 ///   window         the seen keys + window_extra_keys (never more than all) per query, without the ramp, at window_rate

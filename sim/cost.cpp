@@ -47,8 +47,6 @@ Price CostModel::price(const models::Block& block, const models::Op& op) const {
       op.work);
 }
 
-hw::Seconds CostModel::host_time(const models::Op& op) const {
-  return static_cast<double>(op.host_ops) * per_host_op_;
-}
+hw::Seconds CostModel::host_time(const models::Op& op) const { return static_cast<double>(op.host_ops) * per_host_op_; }
 
 }  // namespace sim

@@ -62,9 +62,9 @@ Price grouped_gemm_cost(const models::GroupedGemm& work, models::OpSize size, co
       price.time = gemm_time(curve, waste * size.flops, size.bytes, factor * efficiency.fused_grouped_rate);
       break;
     case models::ExpertGemm::loop:
-      price.time = static_cast<double>(work.groups) * gemm_time(curve, waste * size.flops / work.groups,
-                                                                size.bytes / work.groups,
-                                                                factor * efficiency.loop_rate);
+      price.time =
+          static_cast<double>(work.groups) *
+          gemm_time(curve, waste * size.flops / work.groups, size.bytes / work.groups, factor * efficiency.loop_rate);
       break;
   }
   return price;

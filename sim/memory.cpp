@@ -66,9 +66,10 @@ Moment fullest(const std::vector<models::PipelineTask>& order, const std::vector
 
 /// Microbatches after which a schedule has warmed up and run for a period; GPipe warms up over all.
 int enough_microbatches(const models::Layout& layout) {
-  if (layout.schedule == models::Schedule::gpipe) return layout.microbatches;
+  const int in_flush = layout.microbatches / std::max(1, layout.flushes);
+  if (layout.schedule == models::Schedule::gpipe) return in_flush;
   const bool plain = layout.schedule == models::Schedule::one_f_one_b;
-  return std::min(layout.microbatches, (plain ? 1 : 3) * layout.pp + 2);
+  return std::min(in_flush, (plain ? 1 : 3) * layout.pp + 2);
 }
 
 const char* name(Phase phase) {

@@ -22,7 +22,9 @@ Price optimizer_cost(models::OpSize size, const hw::Cluster& cluster, const hw::
 
 Price host_copy_cost(hw::Bytes payload, const hw::Cluster& cluster, const hw::Efficiency& efficiency) {
   const hw::Seconds ideal = payload / cluster.gpu.host_link;
-  return {.time = ideal / efficiency.host_link_fraction, .ideal = ideal, .origin = hw::Origin::roofline,
+  return {.time = ideal / efficiency.host_link_fraction,
+          .ideal = ideal,
+          .origin = hw::Origin::roofline,
           .link = Link::host};
 }
 

@@ -10,6 +10,9 @@ using models::When;
 
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
+/// Microbatches between two drains of the pipeline; Layout::microbatches are those of the step.
+int flush_microbatches(const models::Layout& layout) { return layout.microbatches / std::max(1, layout.flushes); }
+
 const PassCost& last_pass(const PricedProgram& priced, const ChunkCost& chunk) {
   return splits_backward(priced.program().layout.schedule) ? chunk.weight_grad : chunk.backward;
 }
@@ -130,7 +133,7 @@ double stage_work(const PricedProgram& priced, const PipelineTimes& times, const
     const ChunkTimes& t = times.chunks[at(c)];
     const double apart = (t.forward + (splits_backward(layout.schedule) ? t.input_grad + t.weight_grad : t.backward)).value;
     const double share = t.merged.value > 0 ? merged_share : 0;
-    sum += layout.microbatches * ((1 - share) * apart + share * t.merged.value);
+    sum += flush_microbatches(layout) * ((1 - share) * apart + share * t.merged.value);
     sum += (t.first_forward_extra + t.last_backward_extra).value;
   }
   return sum;
@@ -140,9 +143,9 @@ Flush flush_by_formula(const PricedProgram& priced, const PipelineTimes& times) 
   const models::StepProgram& program = priced.program();
   const models::Layout& layout = program.layout;
   Flush flush;
-  flush.makespan = pipeline_formula(layout, times, layout.microbatches).value;
+  flush.makespan = pipeline_formula(layout, times, flush_microbatches(layout)).value;
   // All but the warm-up runs merged.
-  const double tasks = static_cast<double>(layout.microbatches) * layout.vp;
+  const double tasks = static_cast<double>(flush_microbatches(layout)) * layout.vp;
   const double merged_share = times.merge_ep ? std::max(0.0, 1 - layout.pp / tasks) : 0;
   for (int s = 0; s < layout.pp; ++s) {
     const double busy = stage_work(priced, times, program.stages[at(s)], merged_share);
@@ -156,7 +159,7 @@ Flush flush_by_formula(const PricedProgram& priced, const PipelineTimes& times) 
 
 Flush flush_by_play(const PricedProgram& priced, const PipelineTimes& times) {
   const models::Layout& layout = priced.program().layout;
-  const auto orders = models::pipeline_schedule(layout, layout.microbatches, phase_times(times), times.merge_ep);
+  const auto orders = models::pipeline_schedule(layout, flush_microbatches(layout), phase_times(times), times.merge_ep);
   const PipelinePlay play = play_pipeline(layout, orders, times);
   const int stage = play.critical_stage;
   return {play.makespan.value, play.busy[at(stage)].value, play.wait_send[at(stage)].value, stage};
@@ -166,7 +169,7 @@ Flush flush_by_play(const PricedProgram& priced, const PipelineTimes& times) {
 /// last so long.
 void fill_work(const PricedProgram& priced, const ChunkCosts& chunks, const Flush& flush, double flushes, StepCost& step) {
   const models::StepProgram& program = priced.program();
-  const double m = program.layout.microbatches;
+  const double m = flush_microbatches(program.layout);
   PassCost apart, merged;
   double extra = 0, sync = 0;
   for (const int c : program.stages[at(flush.critical_stage)].chunks) {

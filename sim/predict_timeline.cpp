@@ -180,7 +180,7 @@ std::size_t events_of_a_microbatch(const models::StepProgram& program) {
 }
 
 bool merged_with(const TaskSpan& a, const TaskSpan& b) {
-  return a.stage == b.stage && a.task.chunk == b.task.chunk && a.start == b.start && a.end == b.end &&
+  return a.stage == b.stage && a.start == b.start && a.end == b.end &&
          a.end > a.start && (a.task.phase == models::Phase::forward) != (b.task.phase == models::Phase::forward);
 }
 
@@ -205,11 +205,12 @@ void write_optimizers(const PricedProgram& priced, hw::Seconds start, TimelineWr
 void fill_timeline(const PricedProgram& priced, const StepCost& step, models::Timeline& timeline,
                    std::vector<std::string>& assumed) {
   const models::Layout& layout = priced.program().layout;
-  const auto orders = models::pipeline_schedule(layout, layout.microbatches, phase_times(step.times),
+  const int microbatches = layout.microbatches / std::max(1, layout.flushes);
+  const auto orders = models::pipeline_schedule(layout, microbatches, phase_times(step.times),
                                                 step.times.merge_ep);
   const PipelinePlay played = play_pipeline(layout, orders, step.times, true);
   const std::size_t most = std::max<std::size_t>(kMostEvents / events_of_a_microbatch(priced.program()), 1);
-  if (at(layout.microbatches) > most)
+  if (at(microbatches) > most)
     assumed.push_back("timeline: only the first " + std::to_string(most) + " microbatches");
   if (layout.flushes > 1) assumed.push_back("timeline: the first of " + std::to_string(layout.flushes) + " flushes");
   timeline.program_hash = program_hash(priced.program());
@@ -222,7 +223,7 @@ void fill_timeline(const PricedProgram& priced, const StepCost& step, models::Ti
     if (at(span.task.microbatch) >= most) continue;
     const bool merged = (i > 0 && merged_with(span, played.spans[i - 1])) ||
                         (i + 1 < played.spans.size() && merged_with(span, played.spans[i + 1]));
-    writer.write(span, task, merged, layout.microbatches);
+    writer.write(span, task, merged, microbatches);
   }
   write_optimizers(priced, step.optimizer_at, writer);
 }

@@ -80,8 +80,9 @@ TEST(CollectiveCost, FollowsTheMeasuredTableInOneDomain) {
       const double ratio = busbw(machine, row.kind, row.ranks, kSizes[i]) / row.measured[i];
       errors.push_back(std::abs(ratio - 1));
       // Blackwell's protocol switch between 8 and 32 MiB is a kink that no smooth curve follows.
-      EXPECT_NEAR(ratio, 1, blackwell && i == 1 ? 0.85 : 0.15)
-          << row.system << " " << row.ranks << " kind " << static_cast<int>(row.kind) << " size " << i;
+      const double tolerance = i > 1 ? 0.12 : !blackwell ? 0.15 : i == 1 ? 0.85 : 0.22;
+      EXPECT_NEAR(ratio, 1, tolerance) << row.system << " " << row.ranks << " kind " << static_cast<int>(row.kind)
+                                       << " size " << i;
     }
   }
   RecordProperty("median_error_permille", static_cast<int>(1000 * median(errors)));
@@ -97,17 +98,17 @@ TEST(CollectiveCost, AllReduceAcrossNodes) {
     double bytes, microseconds, tolerance;
   };
   constexpr Point kPoints[] = {
-      {"h100", 64, 536870912, 2984.6, 0.15},    {"h100", 64, 2147483648, 11163, 0.12},
-      {"h100", 64, 8589934592, 43980, 0.12},    {"b200", 32, 536870912, 3182, 0.25},
-      {"b200", 32, 4294967296, 22053.1, 0.15},  {"b200", 32, 17179869184, 87181.8, 0.15},
-      {"gb200", 72, 2147483648, 5589.1, 0.10},  {"gb200", 72, 8589934592, 20299, 0.10},
-      {"gb200", 144, 2147483648, 6264, 0.20},   {"gb200", 144, 17179869184, 42067, 0.15},
+      {"h100", 64, 536870912, 2984.6, 0.15},   {"h100", 64, 2147483648, 11163, 0.12},
+      {"h100", 64, 8589934592, 43980, 0.12},   {"b200", 32, 536870912, 3182, 0.25},
+      {"b200", 32, 4294967296, 22053.1, 0.15}, {"b200", 32, 17179869184, 87181.8, 0.15},
+      {"gb200", 72, 2147483648, 5589.1, 0.10}, {"gb200", 72, 8589934592, 20299, 0.10},
+      {"gb200", 144, 2147483648, 6264, 0.20},  {"gb200", 144, 17179869184, 42067, 0.15},
   };
   for (const Point& point : kPoints) {
     const double found =
         time_of(burst_machine(point.system), CollectiveKind::all_reduce, {point.ranks, 1}, point.bytes).value * 1e6;
-    EXPECT_NEAR(found / point.microseconds, 1, point.tolerance) << point.system << " " << point.ranks << " "
-                                                                << point.bytes;
+    EXPECT_NEAR(found / point.microseconds, 1, point.tolerance)
+        << point.system << " " << point.ranks << " " << point.bytes;
   }
 }
 
@@ -133,7 +134,8 @@ Machine round_machine() {
   return machine;
 }
 
-// 8 ranks, 2 nodes, 1 GB. Gather: inside 0.75 GB / 100 GB/s = 7.5 ms; across 0.5 GB / 4 NICs of 10 GB/s = 12.5 ms; 10 us
+// 8 ranks, 2 nodes, 1 GB. Gather: inside 0.75 GB / 100 GB/s = 7.5 ms; across 0.5 GB / 4 NICs of 10 GB/s = 12.5 ms; 10
+// us
 // + 1 step of 5 us. Reduce: both twice, 2 steps. All to all: 4/8 GB leave over each NIC, 50 ms. One rank a node
 // (stride 4): 0.5 GB over one NIC, 50 ms, and nothing inside.
 TEST(CollectiveCost, TwoNodesByHand) {
@@ -152,11 +154,16 @@ TEST(CollectiveCost, TwoNodesByHand) {
 
 // 2 nodes, 8 ranks, 1000 tokens of 1 MB a copy to 4 ranks on 2 nodes: NVLink 4 * 3/4 GB / 100 GB/s = 30 ms, NIC 2 * 1/2
 // GB / 10 GB/s = 100 ms; 20 us + 2 * 5 us. In one node of 4: NVLink 4 * 3/4, 30 ms. NCCL with top_k 4: 4 GB, 4/8 of it
-// over each NIC, 200 ms. All-gather of 8 GB: 7/8... across 4 GB / 4 NICs / 10 GB/s = 100 ms.
+// over each NIC, 200 ms. All-gather of 8 GB: across 4 GB over
+// 4 NICs, 100 ms.
 TEST(ExpertExchangeCost, ByHand) {
   const Machine machine = round_machine();
-  ExpertExchange work{.tokens = 1000, .ranks_per_token = 4, .nodes_per_token = 2, .rows_per_token = 4,
-                      .bytes_per_token = {1e6}, .dispatcher = Dispatcher::deepep};
+  ExpertExchange work{.tokens = 1000,
+                      .ranks_per_token = 4,
+                      .nodes_per_token = 2,
+                      .rows_per_token = 4,
+                      .bytes_per_token = {1e6},
+                      .dispatcher = Dispatcher::deepep};
   const auto ms = [&](int ranks) {
     return sim::expert_exchange_cost(work, sim::place({ranks, 1}, machine.cluster), machine.cluster, machine.efficiency)
                .time.value *
@@ -191,8 +198,11 @@ TEST(ExpertExchangeCost, MeasuredDispatch) {
   const auto distinct = [](double n) { return n * (1 - std::pow(1 - 1 / n, 8)); };
   const auto us = [&](const char* system, int ranks, int nodes, double bytes_per_element) {
     const Machine machine = burst_machine(system);
-    const ExpertExchange work{.tokens = 4096, .ranks_per_token = distinct(ranks), .nodes_per_token = distinct(nodes),
-                              .rows_per_token = 8, .bytes_per_token = {7168 * bytes_per_element},
+    const ExpertExchange work{.tokens = 4096,
+                              .ranks_per_token = distinct(ranks),
+                              .nodes_per_token = distinct(nodes),
+                              .rows_per_token = 8,
+                              .bytes_per_token = {7168 * bytes_per_element},
                               .dispatcher = Dispatcher::hybridep};
     return sim::expert_exchange_cost(work, sim::place({ranks, 1}, machine.cluster), machine.cluster, machine.efficiency)
                .time.value *

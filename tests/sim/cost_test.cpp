@@ -58,11 +58,11 @@ struct GemmRow {
   double measured[4];  // 0: not in the table
 };
 constexpr GemmRow kGemmTable[] = {
-    {"a100-80g", DType::bf16, {158, 259, 260, 0}},      {"h100", DType::bf16, {691, 770, 732, 690}},
-    {"h200", DType::bf16, {695, 780, 731, 684}},        {"b200", DType::bf16, {1206, 1399, 1557, 1494}},
-    {"b300", DType::bf16, {1346, 1511, 1586, 1545}},    {"gb200", DType::bf16, {1285, 1589, 1588, 1674}},
-    {"gb300", DType::bf16, {1321, 1824, 1897, 1910}},   {"h100", DType::fp8, {1037, 1296, 1553, 1449}},
-    {"b200", DType::fp8, {1909, 2532, 2952, 3108}},     {"gb200", DType::fp8, {1700, 2692, 2802, 3553}},
+    {"a100-80g", DType::bf16, {158, 259, 260, 0}},    {"h100", DType::bf16, {691, 770, 732, 690}},
+    {"h200", DType::bf16, {695, 780, 731, 684}},      {"b200", DType::bf16, {1206, 1399, 1557, 1494}},
+    {"b300", DType::bf16, {1346, 1511, 1586, 1545}},  {"gb200", DType::bf16, {1285, 1589, 1588, 1674}},
+    {"gb300", DType::bf16, {1321, 1824, 1897, 1910}}, {"h100", DType::fp8, {1037, 1296, 1553, 1449}},
+    {"b200", DType::fp8, {1909, 2532, 2952, 3108}},   {"gb200", DType::fp8, {1700, 2692, 2802, 3553}},
     {"gb300", DType::fp8, {1778, 3004, 3561, 3901}},
 };
 
@@ -77,7 +77,8 @@ TEST(GemmCost, FollowsTheMeasuredTable) {
       // The table itself repeats to 4-20 % (p90) between collections.
       // The A100 curve misses its smallest cube (one collection only) by 40 %.
       const bool outlier = row.system == std::string("a100-80g") && i == 0;
-      EXPECT_NEAR(predicted / row.measured[i], 1, outlier ? 0.41 : 0.22) << row.system << " " << hw::name(row.dtype) << " " << i;
+      EXPECT_NEAR(predicted / row.measured[i], 1, outlier ? 0.41 : 0.22)
+          << row.system << " " << hw::name(row.dtype) << " " << i;
     }
   }
   RecordProperty("median_error_permille", static_cast<int>(1000 * median(errors)));
@@ -164,7 +165,11 @@ TEST(GroupedGemmCost, FewRowsAGroup) {
 
 TEST(GroupedGemmCost, LoopIsOneGemmAfterAnother) {
   const Machine machine = burst_machine("h100");
-  models::GroupedGemm work{.groups = 8, .rows = 8 * 4096, .n = 4096, .k = 4096, .role = GemmRole::weight_grad,
+  models::GroupedGemm work{.groups = 8,
+                           .rows = 8 * 4096,
+                           .n = 4096,
+                           .k = 4096,
+                           .role = GemmRole::weight_grad,
                            .kernel = models::ExpertGemm::loop};
   const models::Gemm one{.m = 4096, .n = 4096, .k = 4096, .role = GemmRole::weight_grad};
   EXPECT_NEAR(price(machine, work).time / (8.0 * price(machine, one).time), 1, 1e-9);
@@ -202,13 +207,20 @@ TEST(AttentionCost, FollowsTheMeasuredTable) {
     const Machine machine = burst_machine(row.system);
     for (int i = 0; i < 5; ++i) {
       const std::int64_t s = 2048LL << i;
-      const models::Attention work{.batch = row.system == std::string("h200") ? 1 : 2, .queries = s, .keys = s,
-                                   .heads = 64, .kv_heads = 8, .qk_dim = 128, .v_dim = 128, .mask = row.mask,
-                                   .backward = row.backward, .operand = row.dtype};
+      const models::Attention work{.batch = row.system == std::string("h200") ? 1 : 2,
+                                   .queries = s,
+                                   .keys = s,
+                                   .heads = 64,
+                                   .kv_heads = 8,
+                                   .qk_dim = 128,
+                                   .v_dim = 128,
+                                   .mask = row.mask,
+                                   .backward = row.backward,
+                                   .operand = row.dtype};
       const double ratio = tflops(machine, work) / row.measured[i];
       errors.push_back(std::abs(ratio - 1));
-      EXPECT_NEAR(ratio, 1, 0.15)
-          << row.system << (row.backward ? " bwd " : " fwd ") << hw::name(row.dtype) << " S " << s;
+      EXPECT_NEAR(ratio, 1, 0.15) << row.system << (row.backward ? " bwd " : " fwd ") << hw::name(row.dtype) << " S "
+                                  << s;
     }
   }
   RecordProperty("median_error_permille", static_cast<int>(1000 * median(errors)));
@@ -217,8 +229,8 @@ TEST(AttentionCost, FollowsTheMeasuredTable) {
 
 // d 192/128, 128 heads, causal, 8k: GB300 1825/1291, GB200 1585/1193 TFLOP/s. Source as above.
 TEST(AttentionCost, MlaShape) {
-  models::Attention work{.batch = 2, .queries = 8192, .keys = 8192, .heads = 128, .kv_heads = 128, .qk_dim = 192,
-                         .v_dim = 128};
+  models::Attention work{
+      .batch = 2, .queries = 8192, .keys = 8192, .heads = 128, .kv_heads = 128, .qk_dim = 192, .v_dim = 128};
   EXPECT_NEAR(tflops(burst_machine("gb300"), work) / 1825, 1, 0.08);
   EXPECT_NEAR(tflops(burst_machine("gb200"), work) / 1585, 1, 0.08);
   work.backward = true;
@@ -232,8 +244,15 @@ TEST(AttentionCost, SlidingWindow) {
   const Machine machine = burst_machine("gb200");
   constexpr double kForward[] = {210, 414, 822}, kBackward[] = {465, 911, 1818};
   for (int i = 0; i < 3; ++i) {
-    models::Attention work{.batch = 2, .queries = 4096LL << i, .keys = 4096LL << i, .heads = 128,
-                           .kv_heads = 128, .qk_dim = 64, .v_dim = 64, .window = 128, .mask = Mask::window};
+    models::Attention work{.batch = 2,
+                           .queries = 4096LL << i,
+                           .keys = 4096LL << i,
+                           .heads = 128,
+                           .kv_heads = 128,
+                           .qk_dim = 64,
+                           .v_dim = 64,
+                           .window = 128,
+                           .mask = Mask::window};
     EXPECT_NEAR(price(machine, work).time.value * 1e6 / kForward[i], 1, 0.2) << i;
     work.backward = true;
     EXPECT_NEAR(price(machine, work).time.value * 1e6 / kBackward[i], 1, 0.2) << i;
@@ -244,9 +263,14 @@ TEST(AttentionCost, SlidingWindow) {
 // 2407.08608); A100 causal 131, 163, 189, 198 at 2k, 4k, 8k, 16k (aiconfigurator@095f58a51c4c, SGLang 0.5.10).
 TEST(AttentionCost, FlashAttention2) {
   const auto rate = [](const char* system, std::int64_t s, Mask mask) {
-    return tflops(burst_machine(system), models::Attention{.batch = std::max<std::int64_t>(1, 16384 / s), .queries = s,
-                                                           .keys = s, .heads = 96, .kv_heads = 96, .qk_dim = 128,
-                                                           .v_dim = 128, .mask = mask,
+    return tflops(burst_machine(system), models::Attention{.batch = std::max<std::int64_t>(1, 16384 / s),
+                                                           .queries = s,
+                                                           .keys = s,
+                                                           .heads = 96,
+                                                           .kv_heads = 96,
+                                                           .qk_dim = 128,
+                                                           .v_dim = 128,
+                                                           .mask = mask,
                                                            .backend = AttentionBackend::flash2});
   };
   EXPECT_NEAR(rate("h100", 1024, Mask::causal) / 260, 1, 0.05);
@@ -260,8 +284,8 @@ TEST(AttentionCost, FlashAttention2) {
 
 // FlashAttention 3, H100, fp16, d 64 at 16k: causal 473, full 497 TFLOP/s forward (arXiv 2407.08608).
 TEST(AttentionCost, HeadDim64IsSlower) {
-  models::Attention work{.batch = 1, .queries = 16384, .keys = 16384, .heads = 32, .kv_heads = 32, .qk_dim = 64,
-                         .v_dim = 64};
+  models::Attention work{
+      .batch = 1, .queries = 16384, .keys = 16384, .heads = 32, .kv_heads = 32, .qk_dim = 64, .v_dim = 64};
   EXPECT_NEAR(tflops(burst_machine("h100"), work) / 473, 1, 0.12);
   work.mask = Mask::full;
   EXPECT_NEAR(tflops(burst_machine("h100"), work) / 497, 1, 0.12);
@@ -271,8 +295,14 @@ TEST(AttentionCost, HeadDim64IsSlower) {
 // them four times at 0.7 of 2.039 TB/s: 376.2 us. Two GEMMs: 34.36 GFLOP (131.2 us at 261.9 TFLOP/s), 2 * 134.2 + 33.6
 // MB (154.7 us at 1.952 TB/s); norm of 1.316: 242.5 us. With 2 * 6.35 us and 2 * 1.1 us: 634 us.
 TEST(AttentionCost, UnfusedByHand) {
-  models::Attention work{.batch = 1, .queries = 2048, .keys = 2048, .heads = 16, .kv_heads = 16, .qk_dim = 128,
-                         .v_dim = 128, .backend = AttentionBackend::unfused};
+  models::Attention work{.batch = 1,
+                         .queries = 2048,
+                         .keys = 2048,
+                         .heads = 16,
+                         .kv_heads = 16,
+                         .qk_dim = 128,
+                         .v_dim = 128,
+                         .backend = AttentionBackend::unfused};
   const Machine machine = burst_machine("a100-80g");
   const hw::Bytes operands{4.0 * 2048 * 16 * 128 * 2};
   const auto forward = sim::attention_cost(work, {{0}, operands}, machine.cluster, machine.efficiency);
@@ -286,8 +316,8 @@ TEST(AttentionCost, UnfusedByHand) {
 // By hand, H100: 1 GB at 1/2.52 of 3.35 TB/s is 752.2 us, and 1.1 us of launch.
 TEST(PointwiseCost, ByHand) {
   const Machine machine = burst_machine("h100");
-  const auto norm = sim::pointwise_cost({.kind = models::PointwiseKind::norm}, {{0}, {1e9}}, machine.cluster,
-                                        machine.efficiency);
+  const auto norm =
+      sim::pointwise_cost({.kind = models::PointwiseKind::norm}, {{0}, {1e9}}, machine.cluster, machine.efficiency);
   EXPECT_NEAR(norm.time.value * 1e6, 753.3, 0.8);
   EXPECT_NEAR(norm.ideal.value * 1e6, 298.5, 0.1);
   EXPECT_EQ(norm.origin, hw::Origin::runs);
@@ -323,19 +353,38 @@ TEST(EveryCost, GrowsAndStaysAboveIdeal) {
   for (const std::string& name : kMachines) {
     Machine machine = burst_machine(name);
     machine.efficiency.sustained = 1.06;  // the highest that was fitted
-    for (const DType dtype : {DType::fp32, DType::bf16, DType::fp16, DType::fp8, DType::fp8_block, DType::mxfp8,
-                              DType::nvfp4}) {
+    for (const DType dtype :
+         {DType::fp32, DType::bf16, DType::fp16, DType::fp8, DType::fp8_block, DType::mxfp8, DType::nvfp4}) {
       std::vector<hw::Seconds> last(5, hw::Seconds{0});
       for (std::int64_t n = 256; n <= 16384; n *= 2) {
-        const models::Work works[] = {
-            cube(n, dtype),
-            models::GroupedGemm{.groups = 4, .rows = 4 * n, .n = n, .k = n, .operand = dtype},
-            models::Attention{.batch = 1, .queries = n, .keys = n, .heads = 64, .kv_heads = 8, .qk_dim = 128,
-                              .v_dim = 128, .operand = dtype},
-            models::Attention{.batch = 1, .queries = n, .keys = n, .heads = 64, .kv_heads = 8, .qk_dim = 192,
-                              .v_dim = 128, .backward = true, .operand = dtype},
-            models::Attention{.batch = 1, .queries = n, .keys = n, .heads = 64, .kv_heads = 8, .qk_dim = 64,
-                              .v_dim = 64, .operand = dtype, .backend = AttentionBackend::unfused}};
+        const models::Work works[] = {cube(n, dtype),
+                                      models::GroupedGemm{.groups = 4, .rows = 4 * n, .n = n, .k = n, .operand = dtype},
+                                      models::Attention{.batch = 1,
+                                                        .queries = n,
+                                                        .keys = n,
+                                                        .heads = 64,
+                                                        .kv_heads = 8,
+                                                        .qk_dim = 128,
+                                                        .v_dim = 128,
+                                                        .operand = dtype},
+                                      models::Attention{.batch = 1,
+                                                        .queries = n,
+                                                        .keys = n,
+                                                        .heads = 64,
+                                                        .kv_heads = 8,
+                                                        .qk_dim = 192,
+                                                        .v_dim = 128,
+                                                        .backward = true,
+                                                        .operand = dtype},
+                                      models::Attention{.batch = 1,
+                                                        .queries = n,
+                                                        .keys = n,
+                                                        .heads = 64,
+                                                        .kv_heads = 8,
+                                                        .qk_dim = 64,
+                                                        .v_dim = 64,
+                                                        .operand = dtype,
+                                                        .backend = AttentionBackend::unfused}};
         for (std::size_t i = 0; i < 5; ++i) {
           const sim::Price found = price(machine, works[i]);
           EXPECT_GE(found.time, found.ideal) << name << " " << hw::name(dtype) << " " << n << " work " << i;
@@ -356,8 +405,8 @@ TEST(EveryCost, IsPricedQuickly) {
   for (std::int64_t i = 1; i <= 1000; ++i) {
     ops.push_back(op_of(models::Gemm{.m = 1024 * i, .n = 4096, .k = 4096}));
     ops.push_back(op_of(models::Pointwise{}));
-    ops.push_back(op_of(models::Attention{.queries = i, .keys = i, .heads = 8, .kv_heads = 8, .qk_dim = 64,
-                                          .v_dim = 64}));
+    ops.push_back(
+        op_of(models::Attention{.queries = i, .keys = i, .heads = 8, .kv_heads = 8, .qk_dim = 64, .v_dim = 64}));
   }
   double sum = 0;
   const auto start = std::chrono::steady_clock::now();

@@ -1,0 +1,124 @@
+// The default profile, and what a profile must not say.
+#include "hw/efficiency.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "hw/input_error.h"
+
+namespace {
+
+using hw::DType;
+
+const std::string kRoot = STEPCAST_SOURCE_DIR;
+
+hw::Cluster cluster_of(const std::string& name) {
+  return hw::parse_cluster(hw::Node::read_file(kRoot + "/hw/" + name + ".json"));
+}
+
+const hw::Node& default_profile() {
+  static const hw::Node profile = hw::Node::read_file(kRoot + "/calibration/profiles/default.json");
+  return profile;
+}
+
+hw::Efficiency efficiency_of(const hw::Cluster& cluster) { return hw::parse_efficiency(default_profile(), cluster); }
+
+const hw::GemmCurve& gemm(const hw::Efficiency& efficiency, DType type) {
+  return efficiency.gemm[static_cast<std::size_t>(type)];
+}
+
+TEST(DefaultProfile, HoldsEveryMachine) {
+  for (const char* name : {"a100-40g", "a100-80g", "h100", "h200", "h800", "b200", "b300", "gb200", "gb300"}) {
+    const hw::Cluster cluster = cluster_of(name);
+    const hw::Efficiency found = efficiency_of(cluster);
+    EXPECT_NE(gemm(found, DType::bf16).origin, hw::Origin::roofline) << name;
+    for (int i = 0; i < hw::kDTypes; ++i) {
+      const auto type = static_cast<std::size_t>(i);
+      EXPECT_GT(found.gemm[type].rate.value, 0) << name << " " << i;
+      EXPECT_GT(found.attention[type].full_backward.rate.value, 0) << name << " " << i;
+      if (cluster.gpu.peak[type].value == 0) continue;
+      EXPECT_LT(found.gemm[type].rate, cluster.gpu.peak[type]) << name << " " << i;
+    }
+    for (const double fraction : found.pointwise_forward) EXPECT_GT(fraction, 0.1) << name;
+  }
+}
+
+// cuBLAS bf16 and fp8, "M3" fits on the operator tables of ai-dynamo/aiconfigurator@095f58a51c4c: P TFLOP/s, B TB/s, t0
+// us, p. H100 764, 2.70, 3.0, 2.6; 1580, 3.04, 3.9, 1.36. GB300 1883, 5.80, 2.55, 2.5; 3691, 6.7, 4.6, 1.9.
+TEST(DefaultProfile, PublishedGemmFits) {
+  const auto expect = [](const hw::GemmCurve& curve, double rate, double bandwidth, double overhead, double exponent) {
+    EXPECT_NEAR(curve.rate.value / 1e12, rate, 1);
+    EXPECT_NEAR(curve.bandwidth.value / 1e12, bandwidth, 0.05);
+    EXPECT_NEAR(curve.overhead.value * 1e6, overhead, 0.05);
+    EXPECT_NEAR(curve.exponent, exponent, 0.06);
+    EXPECT_EQ(curve.origin, hw::Origin::curve);
+  };
+  const auto h100 = efficiency_of(cluster_of("h100")), gb300 = efficiency_of(cluster_of("gb300"));
+  expect(gemm(h100, DType::bf16), 764, 2.70, 3.0, 2.6);
+  expect(gemm(h100, DType::fp8), 1580, 3.04, 3.9, 1.36);
+  expect(gemm(gb300, DType::bf16), 1883, 5.80, 2.55, 2.5);
+  expect(gemm(gb300, DType::fp8), 3691, 6.7, 4.6, 1.9);
+  EXPECT_EQ(gemm(gb300, DType::nvfp4).origin, hw::Origin::interpolated);
+}
+
+TEST(DefaultProfile, DeviceScalarsComeBeforeSharedOnes) {
+  EXPECT_DOUBLE_EQ(efficiency_of(cluster_of("h100")).sustained, 0.92);
+  EXPECT_DOUBLE_EQ(efficiency_of(cluster_of("b200")).sustained, 0.93);
+  EXPECT_DOUBLE_EQ(efficiency_of(cluster_of("h100")).kernel_gap.value, 2e-6);
+}
+
+// By hand: a machine that no profile knows runs at fractions of its datasheet, and says so.
+TEST(GenericMachine, FractionsOfTheDatasheet) {
+  hw::Cluster cluster = cluster_of("h100");
+  cluster.name = "unheard-of";
+  const hw::Efficiency found = efficiency_of(cluster);
+  EXPECT_NEAR(gemm(found, DType::bf16).rate.value, 0.7 * 989e12, 1e6);
+  EXPECT_NEAR(gemm(found, DType::fp8).rate.value, 0.7 * 1979e12, 1e6);
+  EXPECT_NEAR(gemm(found, DType::bf16).bandwidth.value, 0.66 * 3.35e12, 1e6);
+  EXPECT_EQ(gemm(found, DType::bf16).origin, hw::Origin::roofline);
+  EXPECT_NEAR(found.attention[static_cast<std::size_t>(DType::bf16)].causal_forward.rate.value, 0.72 * 989e12, 1e6);
+  EXPECT_NEAR(found.nvlink[1].bandwidth.value, 0.8 * 450e9, 1);
+  EXPECT_NEAR(found.nvlink_two[1].bandwidth.value, 0.75 * 0.8 * 450e9, 1);
+  EXPECT_EQ(found.nvlink[1].origin, hw::Origin::roofline);
+}
+
+/// The default profile with one piece of text replaced.
+std::string refusal(const std::string& system, const std::string& from, const std::string& to) {
+  std::string text = default_profile().dump();
+  const std::size_t at = text.find(from);
+  if (at == std::string::npos) return "no such text";
+  text.replace(at, from.size(), to);
+  try {
+    hw::parse_efficiency(hw::Node::parse(text, "p.json"), cluster_of(system));
+  } catch (const hw::InputError& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(Refusals, NameFilePointerRuleAndValue) {
+  EXPECT_EQ(refusal("h100", R"("loop_rate":{"value":1,)", R"("loop_rate":{"value":-1,)"),
+            "p.json: /shared/scalars/loop_rate/value: must be a positive number, got -1");
+  EXPECT_EQ(refusal("h100", R"("nvlink_sm_share":{"value":0.15,)", R"("nvlink_sm_share":{"value":1,)"),
+            "p.json: /shared/scalars/nvlink_sm_share/value: must be below 1, got 1");
+  EXPECT_EQ(refusal("h100", R"("loop_rate":{)", R"("loop_rat":{)"),
+            "p.json: /shared/scalars: unknown key \"loop_rat\" (did you mean \"loop_rate\"?)");
+  EXPECT_EQ(refusal("h100", R"("exponent":2.611,"origin":"curve")", R"("exponent":2.611,"origin":"guess")"),
+            "p.json: /devices/h100/gemm/bf16/origin: must be one of measured, interpolated, curve, runs, roofline, got "
+            "\"guess\"");
+  EXPECT_TRUE(refusal("h100", R"("fp8-block":{)", R"("mxfp8":{)")
+                  .starts_with("p.json: /devices/h100/gemm/mxfp8: the datasheet gives this GPU no such format, got "));
+  EXPECT_EQ(refusal("h100", R"("norm":0.397)", R"("norm":1.5)"),
+            "p.json: /shared/pointwise/forward/norm: must be a number above 0 and at most 1, got 1.5");
+  EXPECT_EQ(refusal("h100", R"("profile":"default")", R"("profile":"")"),
+            "p.json: /profile: must be a non-empty string, got \"\"");
+}
+
+TEST(Refusals, CurvesNeedTheirSource) {
+  EXPECT_TRUE(refusal("h100", R"("ramp_tokens":941,"origin":"interpolated","source":)",
+                      R"("ramp_tokens":941,"origin":"interpolated","data":)")
+                  .starts_with("p.json: /devices/h100/attention/bf16/causal_forward: "));
+}
+
+}  // namespace
