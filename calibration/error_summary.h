@@ -18,8 +18,8 @@ using RowView = std::vector<const ValidatedRow*>;
 struct ErrorSummary {
   int n = 0, refused = 0;
   double median_abs = 0, mean_abs = 0, p90_abs = 0, max_abs = 0;
-  double bias = 0;       ///< median signed error
-  double coverage = 0;   ///< share of rows whose measured time lies in the 80 % interval
+  double bias = 0;      ///< median signed error
+  double coverage = 0;  ///< share of rows whose measured time lies in the 80 % interval
   Ordering ordering;
   int memory_n = 0;
   double memory_median_abs = 0, memory_max_abs = 0;
@@ -37,7 +37,8 @@ Summary summarize(const RowView& rows);
 RowView all_rows(std::span<const ValidatedRow> rows);
 
 /// framework, model, system, family, precision, task or file.
-inline constexpr std::string_view kGroupKeys[] = {"framework", "model", "system", "family", "precision", "task", "file"};
+inline constexpr std::string_view kGroupKeys[] = {"framework", "model", "system", "family",
+                                                  "precision", "task",  "file"};
 
 /// Rows by the value of `key` (one of kGroupKeys), sorted by it; rows that do not state it are `(not stated)`.
 std::vector<std::pair<std::string, RowView>> group_by(std::span<const ValidatedRow> rows, std::string_view key);

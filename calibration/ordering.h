@@ -15,9 +15,9 @@ struct Contender {
 
 /// Whether predictions put layouts in the right order, which is what a search needs of them.
 struct Ordering {
-  int pairs = 0;         ///< of one group, measured times at least kTie apart
-  double right = 0;      ///< of them in the measured order; a pair predicted equal counts half
-  int groups = 0;        ///< with at least two contenders
+  int pairs = 0;     ///< of one group, measured times at least kTie apart
+  double right = 0;  ///< of them in the measured order; a pair predicted equal counts half
+  int groups = 0;    ///< with at least two contenders
   double regret_sum = 0, regret_max = 0;
 
   /// Meaningless without pairs, respectively groups.

@@ -155,7 +155,8 @@ class Reader {
     try {
       if (!row.id.empty()) {
         const auto [known, is_new] = first_line.emplace(row.id, row.line);
-        if (!is_new) node.at("id").fail("must be unique in the file, line " + std::to_string(known->second) + " has it");
+        if (!is_new)
+          node.at("id").fail("must be unique in the file, line " + std::to_string(known->second) + " has it");
       }
       run = models::parse_run(node, library_, true);
     } catch (const hw::InputError& error) {

@@ -53,7 +53,8 @@ std::string without_bars(std::string_view text) {
 }  // namespace
 
 std::size_t shown_width(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return !continues_character(c); }));
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return !continues_character(c); }));
 }
 
 std::vector<std::string> wrapped(std::string_view text, std::size_t width) {
@@ -79,6 +80,20 @@ std::string paragraph(const std::string& first, std::string_view text, std::size
 const std::string& TextTable::cell(std::size_t row, std::size_t column) const {
   static const std::string kNothing;
   return column < rows_[row].size() ? rows_[row][column] : kNothing;
+}
+
+TextTable TextTable::without_empty_columns() const {
+  TextTable result({});
+  result.rules_ = rules_;
+  result.rows_.resize(rows_.size());
+  for (std::size_t c = 0; c < columns_.size(); ++c) {
+    bool is_empty = true;
+    for (std::size_t r = 0; r < rows_.size(); ++r) is_empty &= cell(r, c).empty();
+    if (is_empty) continue;
+    result.columns_.push_back(columns_[c]);
+    for (std::size_t r = 0; r < rows_.size(); ++r) result.rows_[r].push_back(cell(r, c));
+  }
+  return result;
 }
 
 /// What each column needs; if that is too much, the widest columns of text give way first.

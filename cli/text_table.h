@@ -24,6 +24,8 @@ class TextTable {
   void add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
   /// A line of dashes above the next row.
   void rule() { rules_.push_back(rows_.size()); }
+  /// Leaves out the columns in which no row has anything.
+  TextTable without_empty_columns() const;
   bool empty() const { return rows_.empty(); }
 
   /// `width` characters a line at most, 0 = as many as needed. Titles are left out if all are empty.

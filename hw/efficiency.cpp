@@ -274,6 +274,9 @@ class Scalars {
                "host_link_fraction",
                "grace_host_factor",
                "host_op_factor",
+               "moe_host_factor",
+               "triton_rate",
+               "merged_host_factor",
                "graph_launch_us",
                "sync_us",
                "step_constant_us",
@@ -297,6 +300,7 @@ void read_device_scalars(const Scalars& in, Efficiency& out) {
   out.window_rate = in.fraction("window_rate");
   out.window_extra_keys = in.value("window_extra_keys").non_negative();
   out.flex_rate = in.positive("flex_rate");
+  out.triton_rate = in.positive("triton_rate");
   out.pointwise_overhead = in.us("pointwise_overhead_us");
   out.unfused_softmax = in.fraction("unfused_softmax");
   out.scan_rate = {in.positive("scan_rate_TFLOPS") * 1e12};
@@ -322,6 +326,8 @@ void read_link_scalars(const Scalars& in, Efficiency& out) {
 void read_host_scalars(const Scalars& in, Efficiency& out) {
   out.grace_host_factor = in.positive("grace_host_factor");
   out.host_op_factor = in.positive("host_op_factor");
+  out.moe_host_factor = in.positive("moe_host_factor");
+  out.merged_host_factor = in.positive("merged_host_factor");
   out.graph_launch = in.us("graph_launch_us");
   out.sync = in.us("sync_us");
   out.step_constant = in.us("step_constant_us");

@@ -65,6 +65,7 @@ struct Efficiency {
   double window_rate = 1;                            ///< sliding-window attention relative to the causal curve's rate
   double window_extra_keys = 0;  ///< keys a query costs beyond those it sees: partly masked tiles, pipeline filling
   double flex_rate = 1;          ///< FlexAttention relative to flash2
+  double triton_rate = 1;        ///< the first FlashAttention's Triton kernel relative to flash2
   std::array<double, 20> pointwise_forward{}, pointwise_backward{};  ///< of HBM bandwidth, by PointwiseKind
   Origin pointwise_origin = Origin::roofline;
   Seconds pointwise_overhead;      ///< of one memory-bound kernel
@@ -92,6 +93,8 @@ struct Efficiency {
 
   // Host and step
   double grace_host_factor = 1;  ///< host time per op relative to x86
+  double merged_host_factor = 1; ///< host time per op while forward and backward of two microbatches are interleaved
+  double moe_host_factor = 1;     ///< host time per op of routing, dispatch and experts relative to others
   double host_op_factor = 1;     ///< multiplies Traits::host_op_us
   Seconds graph_launch;          ///< replay of one captured piece
   Seconds sync;                  ///< round trip of a device synchronisation

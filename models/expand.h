@@ -37,9 +37,9 @@ constexpr std::int64_t op_id(std::int64_t task, int position, OpList list, int o
 /// What one pipeline rank does in a flush. Tasks of one chunk and phase have the same ops, which are listed once.
 struct RankProgram {
   int stage = 0;
-  std::vector<PipelineTask> tasks;           ///< in order
-  std::vector<int> pass;                     ///< by task: index into `passes`
-  std::vector<std::vector<PassOp>> passes;   ///< ops in issue order, without gathers and reductions
+  std::vector<PipelineTask> tasks;          ///< in order
+  std::vector<int> pass;                    ///< by task: index into `passes`
+  std::vector<std::vector<PassOp>> passes;  ///< ops in issue order, without gathers and reductions
 
   std::int64_t id(int task, const PassOp& op) const { return op_id(task, op.position, op.list, op.op); }
 };

@@ -31,7 +31,9 @@ struct CudaGraph {
 };
 
 enum class Dispatcher { all_to_all, all_gather, deepep, hybridep };
-enum class AttentionBackend { fused, flash2, flex, sdpa, unfused };  ///< fused = cuDNN or FlashAttention 3
+/// fused = cuDNN or FlashAttention 3; sdpa = what torch chooses (cuDNN on Blackwell, else flash2); triton = the first
+/// FlashAttention's Triton kernel (llm-foundry of 2023).
+enum class AttentionBackend { fused, flash2, flex, sdpa, unfused, triton };
 enum class ExpertGemm { grouped, fused_grouped, loop };  ///< fused_grouped: activation and casts inside (CuTeDSL)
 enum class Routing { balanced_random, contiguous };      ///< contiguous: AutoModel's fake gate, token t -> (t*k+j) mod E
 
@@ -65,6 +67,7 @@ struct Traits {
   double capacity_factor = 0;        ///< > 0: tokens dropped or padded to capacity; 0 = dropless
   bool router_gemm = true;
   bool fused_rope = true, fused_activation = true, fused_loss = true, fused_norm = true;
+  bool fused_clamped_glu = false;    ///< GPT-OSS's expert bias, clamp and gated product in one kernel
   bool fused_bias_dropout = true;    ///< bias, dropout and residual add in one kernel
   bool fused_permute = true;
   bool fp8_attention = false;

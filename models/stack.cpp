@@ -33,6 +33,7 @@ constexpr Named<bool Traits::*> kFlags[] = {
     {"router_gemm", &Traits::router_gemm},
     {"fused_rope", &Traits::fused_rope},
     {"fused_activation", &Traits::fused_activation},
+    {"fused_clamped_glu", &Traits::fused_clamped_glu},
     {"fused_loss", &Traits::fused_loss},
     {"fused_norm", &Traits::fused_norm},
     {"fused_bias_dropout", &Traits::fused_bias_dropout},
@@ -51,6 +52,7 @@ constexpr Named<bool Traits::*> kFlags[] = {
     {"sync_per_dispatch", &Traits::sync_per_dispatch},
     {"flush_per_local_batch", &Traits::flush_per_local_batch},
     {"count_ends_in_split", &Traits::count_ends_in_split},
+    {"recompute_early_stop", &Traits::recompute_early_stop},
 };
 
 constexpr Named<bool Stack::*> kStackFlags[] = {
@@ -91,7 +93,7 @@ void read_choice(std::string_view key, const Node& value, Stack& stack) {
   const auto at = [&value](std::initializer_list<std::string_view> words) { return value.choice(words); };
   Traits& traits = stack.traits;
   if (key == "attention") {
-    traits.attention = static_cast<AttentionBackend>(at({"fused", "flash2", "flex", "sdpa", "unfused"}));
+    traits.attention = static_cast<AttentionBackend>(at({"fused", "flash2", "flex", "sdpa", "unfused", "triton"}));
   } else if (key == "dispatcher") {
     traits.dispatcher = static_cast<Dispatcher>(at({"alltoall", "allgather", "deepep", "hybridep"}));
   } else if (key == "expert_gemm") {
@@ -100,7 +102,8 @@ void read_choice(std::string_view key, const Node& value, Stack& stack) {
     traits.routing = static_cast<Routing>(at({"balanced_random", "contiguous"}));
   } else if (key == "flops") {
     stack.flops = static_cast<FlopsConvention>(at(
-        {"causal", "full", "six_n", "megatron_bridge", "megatron_bridge_2604", "automodel", "automodel_2025", "dfm"}));
+        {"causal", "full", "six_n", "megatron_bridge", "megatron_bridge_2604", "automodel", "automodel_2025", "dfm", "llm_foundry",
+         "automodel_2025_09"}));
   } else if (key == "fp8") {
     constexpr std::array kRecipes = {Precision::fp8_cs, Precision::fp8_ds, Precision::fp8_blockwise, Precision::mxfp8};
     stack.fp8 = kRecipes[static_cast<std::size_t>(at({"fp8-cs", "fp8-ds", "fp8-blockwise", "mxfp8"}))];

@@ -44,12 +44,12 @@ std::string metadata(const char* what, int rank, int stream, const std::string& 
 }
 
 std::string complete_event(const TimelineEvent& event) {
-  return "{\"name\":" + quoted(event.name) + ",\"cat\":" + quoted(event.kind) + ",\"ph\":\"X\",\"pid\":" +
-         std::to_string(event.rank) + ",\"tid\":" + std::to_string(static_cast<int>(event.stream)) +
-         ",\"ts\":" + number(event.start.value * 1e6) + ",\"dur\":" + number((event.end - event.start).value * 1e6) +
-         ",\"args\":{\"op\":" + std::to_string(event.op) + ",\"kind\":" + quoted(event.kind) +
-         ",\"bytes\":" + number(event.bytes.value) + ",\"flops\":" + number(event.flops.value) +
-         ",\"microbatch\":" + std::to_string(event.microbatch) + "}}";
+  return "{\"name\":" + quoted(event.name) + ",\"cat\":" + quoted(event.kind) +
+         ",\"ph\":\"X\",\"pid\":" + std::to_string(event.rank) +
+         ",\"tid\":" + std::to_string(static_cast<int>(event.stream)) + ",\"ts\":" + number(event.start.value * 1e6) +
+         ",\"dur\":" + number((event.end - event.start).value * 1e6) + ",\"args\":{\"op\":" + std::to_string(event.op) +
+         ",\"kind\":" + quoted(event.kind) + ",\"bytes\":" + number(event.bytes.value) +
+         ",\"flops\":" + number(event.flops.value) + ",\"microbatch\":" + std::to_string(event.microbatch) + "}}";
 }
 
 }  // namespace
@@ -57,9 +57,9 @@ std::string complete_event(const TimelineEvent& event) {
 std::string to_chrome_trace(const Timeline& timeline, const std::string& run, const std::string& clock) {
   char hash[24];
   std::snprintf(hash, sizeof hash, "%016llx", static_cast<unsigned long long>(timeline.program_hash));
-  std::string text = "{\"displayTimeUnit\":\"ms\",\"stepcast\":{\"version\":\"" STEPCAST_VERSION "\",\"run\":" +
-                     quoted(run) + ",\"program_hash\":\"" + hash + "\",\"clock\":" + quoted(clock) +
-                     "},\"traceEvents\":[";
+  std::string text =
+      "{\"displayTimeUnit\":\"ms\",\"stepcast\":{\"version\":\"" STEPCAST_VERSION "\",\"run\":" + quoted(run) +
+      ",\"program_hash\":\"" + hash + "\",\"clock\":" + quoted(clock) + "},\"traceEvents\":[";
   std::set<int> ranks;
   std::set<std::pair<int, int>> tracks;
   for (const TimelineEvent& event : timeline.events) {

@@ -13,6 +13,12 @@ const hw::AttentionCurve& curve_of(const hw::AttentionCurves& curves, const mode
   return work.backward ? curves.causal_backward : curves.causal_forward;
 }
 
+/// torch's scaled_dot_product_attention prefers cuDNN on Blackwell, which FlashAttention 2 does not support.
+bool runs_fused(models::AttentionBackend backend, const hw::Gpu& gpu) {
+  const bool blackwell = gpu.architecture.starts_with("sm_10") || gpu.architecture.starts_with("sm_12");
+  return backend == models::AttentionBackend::fused || (backend == models::AttentionBackend::sdpa && blackwell);
+}
+
 /// 1 at head dim 128 and above, the measured share at 64, linear between and below.
 double head_dim_rate(const models::Attention& work, const hw::Efficiency& efficiency) {
   const int dim = std::clamp(std::max(work.qk_dim, work.v_dim), 32, 128);
@@ -58,11 +64,12 @@ Price attention_cost(const models::Attention& work, models::OpSize size, const h
     price.time = unfused(work, size.bytes, cluster, efficiency);
     return price;
   }
-  const bool fused = work.backend == models::AttentionBackend::fused;
+  const bool fused = runs_fused(work.backend, cluster.gpu);
   const hw::AttentionCurve& curve =
       curve_of(fused ? efficiency.attention[static_cast<std::size_t>(work.operand)] : efficiency.flash2, work);
   double factor = efficiency.sustained * head_dim_rate(work, efficiency);
   if (work.backend == models::AttentionBackend::flex) factor *= efficiency.flex_rate;
+  if (work.backend == models::AttentionBackend::triton) factor *= efficiency.triton_rate;
   price.time = work.mask == models::Mask::window ? windowed(work, size.flops, curve, factor, efficiency)
                                                  : tiled(work, size.flops, curve, factor);
   // Short sequences with many heads are bound by their operands.

@@ -29,11 +29,11 @@ Part pointwise_part(models::PointwiseKind kind) {
 }  // namespace
 
 const char* name(Part part) {
-  constexpr const char* kNames[kParts] = {
-      "gemm",       "grouped_gemm", "attention",    "scan",       "norm",        "activation",   "rope", "permute",
-      "loss",       "cast",         "pointwise",    "slowdown",   "exposed_tp",  "exposed_ep",   "exposed_cp",
-      "exposed_fsdp", "exposed_dp", "exposed_p2p",  "exposed_copy", "host",      "bubble",       "optimizer",
-      "step_constant", "straggler"};
+  constexpr const char* kNames[kParts] = {"gemm",         "grouped_gemm", "attention",     "scan",         "norm",
+                                          "activation",   "rope",         "permute",       "loss",         "cast",
+                                          "pointwise",    "slowdown",     "exposed_tp",    "exposed_ep",   "exposed_cp",
+                                          "exposed_fsdp", "exposed_dp",   "exposed_p2p",   "exposed_copy", "host",
+                                          "bubble",       "optimizer",    "step_constant", "straggler"};
   return kNames[static_cast<int>(part)];
 }
 

@@ -12,10 +12,30 @@ namespace sim {
 
 /// What the time of a step is spent on. Compute parts first, in the order of models::Work.
 enum class Part : std::uint8_t {
-  gemm, grouped_gemm, attention, scan, norm, activation, rope, permute, loss, cast, pointwise,
+  gemm,
+  grouped_gemm,
+  attention,
+  scan,
+  norm,
+  activation,
+  rope,
+  permute,
+  loss,
+  cast,
+  pointwise,
   slowdown,  ///< compute beside transfers
-  exposed_tp, exposed_ep, exposed_cp, exposed_fsdp, exposed_dp, exposed_p2p, exposed_copy,
-  host, bubble, optimizer, step_constant, straggler
+  exposed_tp,
+  exposed_ep,
+  exposed_cp,
+  exposed_fsdp,
+  exposed_dp,
+  exposed_p2p,
+  exposed_copy,
+  host,
+  bubble,
+  optimizer,
+  step_constant,
+  straggler
 };
 inline constexpr int kParts = 24;
 

@@ -72,9 +72,8 @@ PricedBlock price_block(const CostModel& model, const models::Block& block) {
   priced.reduce = price_list(model, block, block.reduce);
   priced.forward.output = last_writer(block.forward, block.output);
   priced.backward.output = last_writer(block.backward, gradient_of_input(block));
-  priced.exchange = std::ranges::any_of(block.forward, [](const models::Op& op) {
-    return std::holds_alternative<models::ExpertExchange>(op.work);
-  });
+  priced.exchange = std::ranges::any_of(
+      block.forward, [](const models::Op& op) { return std::holds_alternative<models::ExpertExchange>(op.work); });
   return priced;
 }
 
@@ -104,6 +103,7 @@ PricedProgram::PricedProgram(const CostModel& cost_model) : model(cost_model) {
   for (const models::Block& block : program().blocks) blocks.push_back(price_block(model, block));
   sharing = {.nvlink_sm_share = model.efficiency().nvlink_sm_share, .nic_sm_share = model.efficiency().nic_sm_share};
   sharded = program().layout.fsdp > 1;
+  copies = std::ranges::any_of(program().blocks, [](const models::Block& block) { return block.offloaded.value > 0; });
 }
 
 bool gathers(const models::DataParallel& dp, PassKind kind, bool edge) {
@@ -121,16 +121,20 @@ bool reduces(const models::DataParallel& dp, PassKind kind, bool edge) {
 }
 
 int LaneBuilder::add_list(const PricedList& list, int after, int gathered, PassKind kind) {
+  const int earlier = before_;
   place_.assign(list.ops.size(), -1);
   int output = -1;
   for (std::size_t i = 0; i < list.ops.size(); ++i) {
     if (skipped(list, i, kind)) continue;
     PlayedOp op = list.ops[i];
+    op.host = host_factor_ * op.host;
     op.needs = {};
     for (const std::int16_t need : list.ops[i].needs)
       if (place_[at(need)] >= 0) op.needs.push_back(place_[at(need)]);
     if (list.ops[i].needs.empty()) {
-      if (after >= 0) op.needs.push_back(static_cast<std::int16_t>(after));
+      // What comes back from the host is fetched while the block before still runs.
+      const int output_before = op.stream == Stream::copy ? earlier : after;
+      if (output_before >= 0) op.needs.push_back(static_cast<std::int16_t>(output_before));
       if (gathered >= 0) op.needs.push_back(static_cast<std::int16_t>(gathered));
     }
     place_[i] = static_cast<std::int16_t>(ops_.size());
@@ -139,6 +143,7 @@ int LaneBuilder::add_list(const PricedList& list, int after, int gathered, PassK
     ops_.push_back(op);
     origins_.push_back(here_);
   }
+  before_ = after;
   if (kind != PassKind::weight_grad) work_.add(list.work[0]);
   if (kind != PassKind::input_grad) work_.add(list.work[1]);
   return output;
@@ -157,22 +162,20 @@ void LaneBuilder::add_pass(std::span<const std::int16_t> blocks, PassKind kind, 
   const bool gather = gathers(dp, kind, edge), reduce = reduces(dp, kind, edge);
   const bool ahead = dp.prefetch && dp.gather_overlap;
   const int n = static_cast<int>(blocks.size());
-  int output = -1;      // of the block before
-  int gathered = -1;    // last gather of the coming block
-  if (gather && ahead && n > 0) {
-    here_.position = 0;
-    gathered = add_gather(blocks[0], -1);
-    // In steady state it was issued in the pass before; its load stays, for that of the pass to come.
-    if (!edge) gathered = -1;
-  }
+  int output = -1;    // of the block before
+  int gathered = -1;  // last gather of the coming block
+  // In steady state it was gathered in the pass before.
+  if (gather && ahead && edge && n > 0) gathered = add_gather(blocks[0], -1);
   for (int i = 0; i < n; ++i) {
     const PricedBlock& block = priced_.blocks[at(blocks[at(i)])];
     int next_gathered = -1;
     here_.position = static_cast<std::int16_t>(i);
     if (gather && !ahead) gathered = add_gather(blocks[at(i)], output);
-    if (gather && ahead && i + 1 < n) {
-      here_.position = static_cast<std::int16_t>(i + 1);
-      next_gathered = add_gather(blocks[at(i + 1)], output);
+    if (gather && ahead && (i + 1 < n || !edge)) {
+      // The last block gathers for the pass to come, which mostly begins with the block that this one began with.
+      const int next = i + 1 < n ? i + 1 : 0;
+      here_.position = static_cast<std::int16_t>(next);
+      next_gathered = add_gather(blocks[at(next)], output);
       here_.position = static_cast<std::int16_t>(i);
     }
     here_.list = kind == PassKind::forward ? 'f' : 'b';

@@ -18,10 +18,10 @@ namespace sim {
 
 /// What ops take if nothing waits: sums over a list of them.
 struct OpSums {
-  Parts compute;                               ///< ops that take compute, by part
-  std::array<double, hw::kOrigins> origin{};   ///< s of all ops, by what their price rests on
-  double ideal = 0;                            ///< s of compute ops at datasheet speed
-  double host = 0, comm = 0;                   ///< s of the host; s of transfers
+  Parts compute;                              ///< ops that take compute, by part
+  std::array<double, hw::kOrigins> origin{};  ///< s of all ops, by what their price rests on
+  double ideal = 0;                           ///< s of compute ops at datasheet speed
+  double host = 0, comm = 0;                  ///< s of the host; s of transfers
 
   void add(const OpSums& other, double times = 1);
 };
@@ -29,26 +29,27 @@ struct OpSums {
 /// The ops of one list of a block with their prices, ready to be played. `work[1]` is that of the weight gradients.
 struct PricedList {
   std::vector<PlayedOp> ops;
-  std::vector<char> weight_gradient;   ///< by op
+  std::vector<char> weight_gradient;  ///< by op
   std::array<OpSums, 2> work;
-  int output = -1;                     ///< the op that writes what the next block reads
-  bool sync = false;                   ///< the host waits somewhere
+  int output = -1;    ///< the op that writes what the next block reads
+  bool sync = false;  ///< the host waits somewhere
 
   OpSums all() const;
 };
 
 struct PricedBlock {
   PricedList forward, backward, gather, reduce;
-  bool exchange = false;               ///< tokens go to experts on other ranks
+  bool exchange = false;  ///< tokens go to experts on other ranks
 };
 
 struct PricedProgram {
   PricedProgram(const CostModel& model);
 
   const CostModel& model;
-  std::vector<PricedBlock> blocks;     ///< by block id
+  std::vector<PricedBlock> blocks;  ///< by block id
   Sharing sharing;
-  bool sharded = false;                ///< parameters are sharded (FSDP)
+  bool copies = false;   ///< activations go to host memory and back
+  bool sharded = false;  ///< parameters are sharded (FSDP)
 
   const models::StepProgram& program() const { return model.program(); }
 };
@@ -69,10 +70,13 @@ struct LaneOp {
 };
 
 /// Chains the ops of blocks to one lane. The ops of a block that need none of it wait for the output of the block
-/// before. Block i + 1 is gathered while block i computes (prefetch depth 1), block i is reduced while block i + 1 does.
+/// before. Block i + 1 is gathered while block i computes (prefetch depth 1), block i is reduced while block i + 1
+/// does.
 class LaneBuilder {
  public:
-  explicit LaneBuilder(const PricedProgram& priced) : priced_(priced) {}
+  /// `host_factor`: host time per op relative to an eager pass on its own.
+  explicit LaneBuilder(const PricedProgram& priced, double host_factor = 1)
+      : priced_(priced), host_factor_(host_factor) {}
 
   /// Appends a pass over `blocks`, in execution order. `edge` as in gathers().
   void add_pass(std::span<const std::int16_t> blocks, PassKind kind, bool edge);
@@ -88,17 +92,19 @@ class LaneBuilder {
   int add_gather(int block, int after);
 
   const PricedProgram& priced_;
+  double host_factor_;
   std::vector<PlayedOp> ops_;
   std::vector<LaneOp> origins_;
   std::vector<std::int16_t> place_;  ///< of the current list's ops in the lane
   OpSums work_;
-  LaneOp here_{};                    ///< what is being added
+  int before_ = -1;  ///< what the list added last waited for
+  LaneOp here_{};    ///< what is being added
 };
 
 /// What one pass over a chunk costs on its device.
 struct PassCost {
-  double time = 0;   ///< s that it holds the device: parts.total()
-  double tail = 0;   ///< s that data-parallel transfers go on after it
+  double time = 0;  ///< s that it holds the device: parts.total()
+  double tail = 0;  ///< s that data-parallel transfers go on after it
   Parts parts;
   OpSums work;
 
@@ -133,7 +139,9 @@ struct ChunkCosts {
   std::vector<ChunkCost> distinct;
   std::vector<int> index;  ///< by chunk
 
-  const ChunkCost& of(int chunk) const { return distinct[static_cast<std::size_t>(index[static_cast<std::size_t>(chunk)])]; }
+  const ChunkCost& of(int chunk) const {
+    return distinct[static_cast<std::size_t>(index[static_cast<std::size_t>(chunk)])];
+  }
 };
 
 /// Calls `cost_of(chunk)` once for equal chunks: those with the same blocks, whatever their stage and layers.

@@ -21,6 +21,7 @@ struct BlockCost {
   PassCost steady;   ///< with the host far ahead, or at its pace where it has to wait for the device
   double cold = 0;   ///< s from an idle machine with its host at the first op
   double host = 0;   ///< s that the host works on it
+  double fetch = 0;  ///< s that it waits for copies from host memory if they start with it
 };
 
 /// Plays blocks and remembers.
@@ -33,11 +34,8 @@ class BlockPlays {
       if (known == key) return result;
     return known_.emplace_back(key, play_block(key)).second;
   }
-  /// Forward and backward of the block side by side; in a run each further one costs `next`.
-  struct Merged {
-    PassCost first, next;
-  };
-  const Merged& merged(int block);
+  /// Forwards and backwards of `count` equal blocks side by side, from an idle machine to its end.
+  const PassCost& merged(int block, int count);
 
   const PricedProgram& priced() const { return priced_; }
 
@@ -45,10 +43,11 @@ class BlockPlays {
   BlockCost play_block(const BlockKey& key) const;
   void add(LaneBuilder& lane, const BlockKey& key, int after) const;
   PassCost play_lane(const LaneBuilder& lane, const BlockKey& key, bool host) const;
+  double fetch_time(const LaneBuilder& lane) const;
 
   const PricedProgram& priced_;
   std::vector<std::pair<BlockKey, BlockCost>> known_;
-  std::vector<std::pair<int, Merged>> merged_;
+  std::vector<std::pair<std::pair<int, int>, PassCost>> merged_;  ///< by block and count
 };
 
 void BlockPlays::add(LaneBuilder& lane, const BlockKey& key, int after) const {
@@ -68,21 +67,39 @@ void BlockPlays::add(LaneBuilder& lane, const BlockKey& key, int after) const {
   if (key.reduced >= 0 && !dp.reduce_overlap) lane.add_list(block.reduce, output, -1, PassKind::backward);
 }
 
+/// s that a block takes longer for its copies, if they start with it.
+double BlockPlays::fetch_time(const LaneBuilder& lane) const {
+  std::vector<PlayedOp> ops = lane.ops();
+  const auto time = [&] {
+    const Lane changed(ops);
+    return play({&changed, 1}, priced_.sharing, false).main_end.value;
+  };
+  const double with = time();
+  for (PlayedOp& op : ops)
+    if (op.stream == models::Stream::copy) op.time = {};
+  return with - time();
+}
+
 PassCost BlockPlays::play_lane(const LaneBuilder& lane, const BlockKey& key, bool host) const {
-  std::vector<PlayedOp> eager;
+  std::vector<PlayedOp> changed;
   Lane ops(lane.ops());
-  if (!host && lane.work().host > 0) {
-    eager = lane.ops();
-    for (PlayedOp& op : eager) op.host = {};
-    ops = eager;
+  const bool copies = std::ranges::any_of(ops, [](const PlayedOp& op) { return op.stream == models::Stream::copy; });
+  if (copies || (!host && lane.work().host > 0)) {
+    changed = lane.ops();
+    for (PlayedOp& op : changed) {
+      if (!host) op.host = {};
+      // Copies to and from the host have other blocks to hide behind: ChunkFormula::pass compares their sum.
+      if (op.stream == models::Stream::copy) op.time = {};
+    }
+    ops = changed;
   }
   PassCost cost = pass_cost(priced_, play({&ops, 1}, priced_.sharing, false), lane.work());
   const bool reduces_after = key.reduced >= 0 && !priced_.program().data_parallel.reduce_overlap;
   if (key.gathered >= 0 || reduces_after) {  // the next block waits for them
     cost.parts[exposed_part(models::Stream::dp_comm, priced_.sharded)] += cost.tail;
     cost.time += cost.tail;
+    cost.tail = 0;
   }
-  cost.tail = 0;
   return cost;
 }
 
@@ -92,6 +109,7 @@ BlockCost BlockPlays::play_block(const BlockKey& key) const {
   add(lane, key, -1);
   BlockCost result;
   result.host = lane.work().host;
+  if (priced_.copies && key.kind != PassKind::forward) result.fetch = fetch_time(lane);
   if ((key.kind == PassKind::forward ? block.forward : block.backward).sync) {
     // The host cannot run far ahead: what a second block adds to a first one.
     const PassCost once = play_lane(lane, key, true);
@@ -107,23 +125,19 @@ BlockCost BlockPlays::play_block(const BlockKey& key) const {
   return result;
 }
 
-const BlockPlays::Merged& BlockPlays::merged(int block) {
+const PassCost& BlockPlays::merged(int block, int count) {
   for (const auto& [known, result] : merged_)
-    if (known == block) return result;
-  const PricedBlock& priced = priced_.blocks[at(block)];
-  LaneBuilder forward(priced_), backward(priced_);
-  const auto longer = [&] {
-    const int before = static_cast<int>(forward.ops().size()), behind = static_cast<int>(backward.ops().size());
-    forward.add_list(priced.forward, before - 1, -1, PassKind::forward);
-    backward.add_list(priced.backward, behind - 1, -1, PassKind::backward);
-    const Lane lanes[] = {forward.ops(), backward.ops()};
-    OpSums work = forward.work();
-    work.add(backward.work());
-    return pass_cost(priced_, play(lanes, priced_.sharing, false), work);
-  };
-  Merged result{.first = longer(), .next = longer()};
-  result.next.add(result.first, -1);
-  return merged_.emplace_back(block, result).second;
+    if (known == std::pair(block, count)) return result;
+  const double host = priced_.model.efficiency().merged_host_factor;
+  LaneBuilder forward(priced_, host), backward(priced_, host);
+  const std::vector<std::int16_t> blocks(at(count), static_cast<std::int16_t>(block));
+  forward.add_pass(blocks, PassKind::forward, false);
+  backward.add_pass(blocks, PassKind::backward, false);
+  const Lane lanes[] = {forward.ops(), backward.ops()};
+  OpSums work = forward.work();
+  work.add(backward.work());
+  const PassCost cost = pass_cost(priced_, play(lanes, priced_.sharing, false), work);
+  return merged_.emplace_back(std::pair(block, count), cost).second;
 }
 
 /// Blocks one after another behind one host: the device ends block i no earlier than it can after block i - 1, nor
@@ -152,12 +166,16 @@ class ChunkFormula {
  public:
   ChunkFormula(BlockPlays& plays, const models::ChunkProgram& chunk) : plays_(plays), chunk_(chunk) {}
 
-  PassCost pass(PassKind kind) const;
+  PassCost pass(PassKind kind, bool edge) const;
   /// `steady` as the step's first forward or last backward.
-  PassCost edge(PassCost steady, PassKind kind) const;
+  PassCost edge(const PassCost& steady, PassKind kind) const;
   PassCost merged() const;
 
  private:
+  PassCost edge_by_formula(PassCost cost, PassKind kind) const;
+  bool shares_links() const;
+  double exposed_copies(PassKind kind, double pass_time) const;
+
   const models::DataParallel& dp() const { return plays_.priced().program().data_parallel; }
   Part part() const { return exposed_part(models::Stream::dp_comm, plays_.priced().sharded); }
   /// Run i in execution order.
@@ -169,8 +187,32 @@ class ChunkFormula {
   const models::ChunkProgram& chunk_;
 };
 
-PassCost ChunkFormula::pass(PassKind kind) const {
-  const bool gather = gathers(dp(), kind, false), reduce = reduces(dp(), kind, false);
+double copy_time(const PricedList& list) {
+  double sum = 0;
+  for (const PlayedOp& op : list.ops)
+    if (op.stream == models::Stream::copy) sum += op.time.value;
+  return sum;
+}
+
+/// Forward: copies to the host run beside all that follows. Backward: what a block needs comes back while the block
+/// before computes.
+double ChunkFormula::exposed_copies(PassKind kind, double pass_time) const {
+  double all = 0, waits = 0, before = 0;
+  for (int i = 0; i < static_cast<int>(chunk_.blocks.size()); ++i) {
+    const models::BlockRun& now = run(i, kind);
+    const PricedBlock& block = plays_.priced().blocks[at(now.block)];
+    const double copy = copy_time(kind == PassKind::forward ? block.forward : block.backward);
+    all += now.count * copy;
+    if (kind == PassKind::forward) continue;
+    const BlockCost& own = plays_.cost({now.block, kind, -1, -1});
+    waits += std::max(0.0, own.fetch - before) + (now.count - 1) * std::max(0.0, own.fetch - own.steady.time);
+    before = own.steady.time;
+  }
+  return std::max(waits, all - pass_time);
+}
+
+PassCost ChunkFormula::pass(PassKind kind, bool edge) const {
+  const bool gather = gathers(dp(), kind, edge), reduce = reduces(dp(), kind, edge);
   const bool ahead = dp().prefetch && dp().gather_overlap;
   const int runs = static_cast<int>(chunk_.blocks.size());
   Chain chain;
@@ -178,7 +220,7 @@ PassCost ChunkFormula::pass(PassKind kind) const {
   for (int i = 0; i < runs; ++i) {
     const models::BlockRun& now = run(i, kind);
     // The last block gathers for the pass to come, which mostly begins with the block that this one began with.
-    const int after = i + 1 < runs ? run(i + 1, kind).block : run(0, kind).block;
+    const int after = i + 1 < runs ? run(i + 1, kind).block : edge ? -1 : run(0, kind).block;
     const auto key = [&](int previous, int next) {
       return BlockKey{now.block, kind, reduce ? (dp().reduce_overlap ? previous : now.block) : -1,
                       gather ? (ahead ? next : now.block) : -1};
@@ -195,15 +237,40 @@ PassCost ChunkFormula::pass(PassKind kind) const {
     before = now.block;
   }
   PassCost cost = chain.finish();
-  const double behind = data_parallel_time(plays_.priced(), chunk_, kind, false).all - cost.time;
-  if (behind > 0) {
-    cost.parts[part()] += behind;
+  const auto lasts = [&](double transfers, Part shown) {
+    const double behind = std::max(0.0, transfers - cost.time);
+    cost.parts[shown] += behind;
     cost.time += behind;
-  }
+  };
+  if (plays_.priced().copies) lasts(cost.time + exposed_copies(kind, cost.time), Part::exposed_copy);
+  if (edge) return cost;
+  lasts(data_parallel_time(plays_.priced(), chunk_, kind, false).all, part());
+  cost.tail = 0;
   return cost;
 }
 
-PassCost ChunkFormula::edge(PassCost steady, PassKind kind) const {
+/// True where other transfers of the pass may meet gathers and reductions on a link.
+bool ChunkFormula::shares_links() const {
+  return plays_.priced().program().layout.cp > 1 ||
+         std::ranges::any_of(chunk_.blocks, [&](const models::BlockRun& run) {
+           return plays_.priced().blocks[at(run.block)].exchange;
+         });
+}
+
+PassCost ChunkFormula::edge(const PassCost& steady, PassKind kind) const {
+  const DataParallelTime once = data_parallel_time(plays_.priced(), chunk_, kind, true);
+  if (!shares_links()) return edge_by_formula(steady, kind);
+  PassCost cost = pass(kind, true);
+  if (kind != PassKind::forward) {
+    cost.tail += once.last_reduce;
+    return cost;
+  }
+  cost.parts[part()] += once.first_gather;
+  cost.time += once.first_gather;
+  return cost;
+}
+
+PassCost ChunkFormula::edge_by_formula(PassCost steady, PassKind kind) const {
   const DataParallelTime once = data_parallel_time(plays_.priced(), chunk_, kind, true);
   const double always = data_parallel_time(plays_.priced(), chunk_, kind, false).all;
   const double share = std::max(plays_.priced().sharing.nic_sm_share, plays_.priced().sharing.nvlink_sm_share);
@@ -231,13 +298,24 @@ PassCost ChunkFormula::edge(PassCost steady, PassKind kind) const {
   return steady;
 }
 
+/// Each block costs what a second and a third one add to a first one (two, because lanes may fall into step every other
+/// block); what the first one shows at its ends, the chunk shows once.
 PassCost ChunkFormula::merged() const {
-  PassCost cost;
+  PassCost cost, ends;
   for (const models::BlockRun& run : chunk_.blocks) {
-    const auto& block = plays_.merged(run.block);
-    cost.add(block.first);
-    cost.add(block.next, run.count - 1);
+    const PassCost first = plays_.merged(run.block, 1);
+    if (!plays_.priced().blocks[at(run.block)].exchange) {
+      cost.add(first, run.count);
+      continue;
+    }
+    PassCost next;
+    next.add(plays_.merged(run.block, 3), 0.5);
+    next.add(first, -0.5);
+    cost.add(next, run.count);
+    ends = first;
+    ends.add(next, -1);
   }
+  cost.add(ends);
   return cost;
 }
 
@@ -248,11 +326,11 @@ ChunkCost chunk_cost(BlockPlays& plays, const models::ChunkProgram& chunk) {
   const bool split = splits_backward(priced.program().layout.schedule);
   const PassKind last = split ? PassKind::weight_grad : PassKind::backward;
   ChunkCost cost;
-  cost.forward = formula.pass(PassKind::forward);
-  cost.backward = formula.pass(PassKind::backward);
+  cost.forward = formula.pass(PassKind::forward, false);
+  cost.backward = formula.pass(PassKind::backward, false);
   if (split) {
-    cost.input_grad = formula.pass(PassKind::input_grad);
-    cost.weight_grad = formula.pass(PassKind::weight_grad);
+    cost.input_grad = formula.pass(PassKind::input_grad, false);
+    cost.weight_grad = formula.pass(PassKind::weight_grad, false);
   }
   cost.first_forward = cost.forward;
   if (gathers(dp, PassKind::forward, true)) cost.first_forward = formula.edge(cost.forward, PassKind::forward);

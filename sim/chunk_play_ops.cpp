@@ -48,7 +48,8 @@ class PassPlayer {
 
   PassCost merged() const {
     return extrapolated(chunk_, [&](int most) {
-      LaneBuilder forward(priced_), backward(priced_);
+      const double host = priced_.model.efficiency().merged_host_factor;
+      LaneBuilder forward(priced_, host), backward(priced_, host);
       forward.add_pass(pass_blocks(chunk_, false, most), PassKind::forward, false);
       backward.add_pass(pass_blocks(chunk_, true, most), PassKind::backward, false);
       const Lane lanes[] = {forward.ops(), backward.ops()};
@@ -93,7 +94,8 @@ ChunkCost chunk_cost(const PricedProgram& priced, const models::ChunkProgram& ch
 }  // namespace
 
 ChunkCosts chunk_costs_by_ops(const PricedProgram& priced) {
-  return distinct_chunks(priced.program(), [&](const models::ChunkProgram& chunk) { return chunk_cost(priced, chunk); });
+  return distinct_chunks(priced.program(),
+                         [&](const models::ChunkProgram& chunk) { return chunk_cost(priced, chunk); });
 }
 
 }  // namespace sim

@@ -10,6 +10,17 @@
 
 namespace sim {
 
+namespace {
+
+/// Routing, permutation and dispatch are Python around small kernels; their ops cost the host more than a module's.
+bool routes_tokens(models::Module module) {
+  using models::Module;
+  return module == Module::router || module == Module::moe_preprocess || module == Module::dispatch ||
+         module == Module::experts || module == Module::moe_act;
+}
+
+}  // namespace
+
 CostModel::CostModel(const models::StepProgram& program, const hw::Cluster& cluster, const hw::Efficiency& efficiency)
     : program_(program), cluster_(cluster), efficiency_(efficiency) {
   for (std::size_t i = 0; i < places_.size(); ++i) places_[i] = place(program.groups[i], cluster);
@@ -47,6 +58,9 @@ Price CostModel::price(const models::Block& block, const models::Op& op) const {
       op.work);
 }
 
-hw::Seconds CostModel::host_time(const models::Op& op) const { return static_cast<double>(op.host_ops) * per_host_op_; }
+hw::Seconds CostModel::host_time(const models::Op& op) const {
+  const double factor = routes_tokens(op.module) ? efficiency_.moe_host_factor : 1;
+  return factor * static_cast<double>(op.host_ops) * per_host_op_;
+}
 
 }  // namespace sim

@@ -126,8 +126,8 @@ Memory predict_memory(const models::Run& run, const models::StepProgram& program
   std::vector<ChunkActivations> chunks;
   chunks.reserve(program.chunks.size());
   for (const models::ChunkProgram& chunk : program.chunks) chunks.push_back(activations(program, chunk));
-  const auto orders = models::pipeline_schedule(program.layout, enough_microbatches(program.layout), {},
-                                                program.traits.ep_overlap);
+  const auto orders =
+      models::pipeline_schedule(program.layout, enough_microbatches(program.layout), {}, program.traits.ep_overlap);
   Moment worst;
   int fullest_stage = 0;
   double most = -1;

@@ -24,25 +24,29 @@ bool computes(const PlayedOp& op) {
 struct Slot {
   int lane = 0;
   Stream stream = Stream::compute;
-  int op = kNone;           ///< index in the lane; kNone when drained
-  int waits_for = kNone;    ///< a need last seen unfinished, so that the others are not looked at again
+  int op = kNone;         ///< index in the lane; kNone when drained
+  int waits_for = kNone;  ///< a need last seen unfinished, so that the others are not looked at again
   bool running = false;
-  bool compute = false;     ///< the running op takes compute
-  Link link = Link::none;   ///< of the running op
-  double left = 0;          ///< work left of the running op, s
-  double gate = 0;          ///< `left` may not fall below this before the op's needs have ended (chunks)
-  double stop = 0;          ///< `left` at which something happens: the end, the gate, or a dependant that may start
-  double since = kNever;    ///< when the op became ready
+  bool compute = false;    ///< the running op takes compute
+  Link link = Link::none;  ///< of the running op
+  double left = 0;         ///< work left of the running op, s
+  double gate = 0;         ///< `left` may not fall below this before the op's needs have ended (chunks)
+  double stop = 0;         ///< `left` at which something happens: the end, the gate, or a dependant that may start
+  bool ready = false;      ///< its needs have ended and the host has issued it
   double started = 0;
 
   bool paused() const { return left <= gate && gate > 0; }
 };
 
-/// A lane's host thread: how far it has issued ops.
-struct Host {
+/// How far a lane's ops have been issued and have ended.
+struct Progress {
   int issued = 0, ended = 0;
+};
+
+/// The host thread that issues the ops of all lanes, in turn as far as each has come.
+struct Host {
   double time = 0;
-  bool in_sync = false;  ///< waits for the sync op that it issued last
+  int in_sync = kNone;  ///< lane of the sync op that it issued last and waits for
 };
 
 class Player {
@@ -52,7 +56,8 @@ class Player {
 
  private:
   void add_lane(int lane);
-  void issue(int lane);
+  void issue();
+  int lane_to_issue() const;
   bool needs_met(Slot& slot);
   void start_ready();
   bool start_some();
@@ -72,21 +77,23 @@ class Player {
   Sharing sharing_;
   bool keep_spans_;
 
-  std::vector<int> base_;         ///< first id of each lane
-  std::vector<int> next_;         ///< by id: next op on the same stream of the lane
-  std::vector<double> issue_;     ///< by id: when the host has issued it
-  std::vector<char> done_;        ///< by id
+  std::vector<int> base_;      ///< first id of each lane
+  std::vector<int> next_;      ///< by id: next op on the same stream of the lane
+  std::vector<double> issue_;  ///< by id: when the host has issued it
+  std::vector<char> done_;     ///< by id
   std::vector<Slot> slots_;
-  std::vector<Host> hosts_;
+  std::vector<Progress> progress_;  ///< by lane
+  Host host_;
   std::vector<std::array<std::int8_t, models::kStreams>> slot_of_;  ///< by lane and stream
 
   double now_ = 0, next_issue_ = kNever;
-  int left_ = 0;                 ///< ops that have not ended
-  bool device_taken_ = false;    ///< an op of some lane's compute stream runs
-  bool look_again_ = false;      ///< a chunked op waits for one that has not started
+  int left_ = 0;               ///< ops that have not ended
+  bool device_taken_ = false;  ///< an op of some lane's compute stream runs
+  int device_lane_ = kNone;    ///< the lane that had it last
+  bool look_again_ = false;    ///< a chunked op waits for one that has not started
   int computing_ = 0, transfers_ = 0;
-  double share_ = 0;             ///< of compute taken by transfers
-  double slow_ = 1;              ///< seconds per second of compute work
+  double share_ = 0;                    ///< of compute taken by transfers
+  double slow_ = 1;                     ///< seconds per second of compute work
   std::array<double, kLinks> links_{};  ///< ops on each link = seconds per second of transfer; [none]: 1
   Play play_;
 };
@@ -99,7 +106,7 @@ Player::Player(std::span<const Lane> lanes, const Sharing& sharing, bool keep_sp
   issue_.resize(total);
   done_.resize(total);
   base_.reserve(lanes.size());
-  hosts_.resize(lanes.size());
+  progress_.resize(lanes.size());
   slot_of_.resize(lanes.size());
   slots_.reserve(lanes.size() * models::kStreams);
   left_ = static_cast<int>(total);
@@ -109,8 +116,8 @@ Player::Player(std::span<const Lane> lanes, const Sharing& sharing, bool keep_sp
     base_.push_back(base);
     base += static_cast<int>(lanes[at(lane)].size());
     add_lane(lane);
-    issue(lane);
   }
+  issue();
 }
 
 void Player::add_lane(int lane) {
@@ -130,19 +137,36 @@ void Player::add_lane(int lane) {
   if (keep_spans_) play_.spans[at(lane)].resize(at(n));
 }
 
-/// Lets the lane's host run as far as it can.
-void Player::issue(int lane) {
-  Host& host = hosts_[at(lane)];
-  const int n = static_cast<int>(lanes_[at(lane)].size());
-  while (host.issued < n) {
-    const PlayedOp& next = op(lane, host.issued);
-    if (next.sync || host.in_sync) {
-      if (host.ended < host.issued) return;
-      host.time = std::max(host.time, now_);
+/// The lane whose issued share is smallest; kNone when all is issued.
+int Player::lane_to_issue() const {
+  int best = kNone;
+  double smallest = 1;
+  for (int lane = 0; lane < static_cast<int>(lanes_.size()); ++lane) {
+    const double share = progress_[at(lane)].issued / std::max(1.0, static_cast<double>(lanes_[at(lane)].size()));
+    if (share < smallest && progress_[at(lane)].issued < static_cast<int>(lanes_[at(lane)].size())) {
+      smallest = share;
+      best = lane;
     }
-    host.in_sync = next.sync;
-    host.time += next.host.value;
-    issue_[id(lane, host.issued++)] = host.time;
+  }
+  return best;
+}
+
+/// Lets the host run as far as it can. A synchronisation waits for its own lane but holds up all of them.
+void Player::issue() {
+  for (int lane = lane_to_issue(); lane != kNone; lane = lane_to_issue()) {
+    const int waits = host_.in_sync != kNone ? host_.in_sync : lane;
+    const PlayedOp& next = op(lane, progress_[at(lane)].issued);
+    if (host_.in_sync != kNone || next.sync) {
+      if (progress_[at(waits)].ended < progress_[at(waits)].issued) return;
+      host_.time = std::max(host_.time, now_);
+      if (host_.in_sync != kNone) {
+        host_.in_sync = kNone;
+        continue;
+      }
+    }
+    if (next.sync) host_.in_sync = lane;
+    host_.time += next.host.value;
+    issue_[id(lane, progress_[at(lane)].issued++)] = host_.time;
   }
 }
 
@@ -178,30 +202,31 @@ void Player::start_ready() {
 bool Player::start_some() {
   next_issue_ = kNever;
   bool any = false;
-  Slot* longest_ready = nullptr;
+  Slot* next = nullptr;  // compute stream that gets the device
   for (Slot& slot : slots_) {
-    if (slot.running || slot.op == kNone || slot.op >= hosts_[at(slot.lane)].issued) continue;
+    if (slot.running || slot.op == kNone || slot.op >= progress_[at(slot.lane)].issued) continue;
     const double issued = issue_[id(slot.lane, slot.op)];
-    if (slot.since == kNever) {
+    if (!slot.ready) {
       if (!needs_met(slot)) continue;
       if (issued > now_) {
         next_issue_ = std::min(next_issue_, issued);
         continue;
       }
-      slot.since = now_;
+      slot.ready = true;
     }
     if (slot.stream != Stream::compute || op(slot.lane, slot.op).link != Link::none) {
       start(slot);
       any = true;
-    } else if (!device_taken_ && (!longest_ready || slot.since < longest_ready->since)) {
-      longest_ready = &slot;
+    } else if (!device_taken_ && (!next || slot.lane == device_lane_)) {
+      next = &slot;
     }
   }
-  if (longest_ready) {
+  if (next) {
     device_taken_ = true;
-    start(*longest_ready);
+    device_lane_ = next->lane;
+    start(*next);
   }
-  return any || longest_ready;
+  return any || next;
 }
 
 void Player::start(Slot& slot) {
@@ -292,11 +317,10 @@ void Player::finish(Slot& slot) {
   slot.op = next_[id(lane, slot.op)];
   slot.running = false;
   slot.waits_for = kNone;
-  slot.since = kNever;
+  slot.ready = false;
   --left_;
-  Host& host = hosts_[at(lane)];
-  ++host.ended;
-  if (host.issued < static_cast<int>(lanes_[at(lane)].size())) issue(lane);
+  ++progress_[at(lane)].ended;
+  issue();
 }
 
 Play Player::run() {

@@ -39,8 +39,8 @@ void fill_throughput(const models::Run& run, const models::StepProgram& program,
   const models::Layout& layout = run.layout;
   const double tokens = static_cast<double>(layout.gbs) * static_cast<double>(layout.seq_len);
   const double per_gpu = tokens / layout.gpus / prediction.step_time.value;
-  const hw::Flops flops = models::model_flops_per_token(run.model, layout.seq_len, layout.tp, run.flops,
-                                                        trained_part(run, program));
+  const hw::Flops flops =
+      models::model_flops_per_token(run.model, layout.seq_len, layout.tp, run.flops, trained_part(run, program));
   prediction.tokens_per_s_per_gpu = per_gpu;
   prediction.tflops_per_gpu = flops.value * per_gpu / 1e12;
   const hw::FlopsPerSecond peak = peak_rate(run);

@@ -50,8 +50,7 @@ void fill_last_backwards(const PricedProgram& priced, const ChunkCosts& chunks, 
   for (auto chunk = stage.chunks.rbegin(); chunk != stage.chunks.rend(); ++chunk) {
     const ChunkCost& cost = chunks.of(*chunk);
     const double longer = cost.last_backward.time - last_pass(priced, cost).time;
-    const double transfers =
-        data_parallel_time(priced, priced.program().chunks[at(*chunk)], last, true).all;
+    const double transfers = data_parallel_time(priced, priced.program().chunks[at(*chunk)], last, true).all;
     backlog = std::max({0.0, backlog + transfers - cost.last_backward.time, cost.last_backward.tail});
     const bool lowest = chunk + 1 == stage.chunks.rend();
     times.chunks[at(*chunk)].last_backward_extra = {std::max(0.0, longer) + (lowest ? backlog : 0)};
@@ -131,7 +130,8 @@ double stage_work(const PricedProgram& priced, const PipelineTimes& times, const
   double sum = 0;
   for (const int c : stage.chunks) {
     const ChunkTimes& t = times.chunks[at(c)];
-    const double apart = (t.forward + (splits_backward(layout.schedule) ? t.input_grad + t.weight_grad : t.backward)).value;
+    const double apart =
+        (t.forward + (splits_backward(layout.schedule) ? t.input_grad + t.weight_grad : t.backward)).value;
     const double share = t.merged.value > 0 ? merged_share : 0;
     sum += flush_microbatches(layout) * ((1 - share) * apart + share * t.merged.value);
     sum += (t.first_forward_extra + t.last_backward_extra).value;
@@ -167,7 +167,8 @@ Flush flush_by_play(const PricedProgram& priced, const PipelineTimes& times) {
 
 /// Fills what the stage does in `busy` seconds of tasks: its passes as played, merged ones in the share that makes them
 /// last so long.
-void fill_work(const PricedProgram& priced, const ChunkCosts& chunks, const Flush& flush, double flushes, StepCost& step) {
+void fill_work(const PricedProgram& priced, const ChunkCosts& chunks, const Flush& flush, double flushes,
+               StepCost& step) {
   const models::StepProgram& program = priced.program();
   const double m = flush_microbatches(program.layout);
   PassCost apart, merged;
@@ -201,12 +202,12 @@ PipelineTimes pipeline_times(const PricedProgram& priced, const ChunkCosts& chun
   for (int c = 0; c < static_cast<int>(program.chunks.size()); ++c) {
     const ChunkCost& cost = chunks.of(c);
     const ChunkTimes chunk{.forward = {cost.forward.time + sync_of_chunk(priced, c)},
-                     .backward = {cost.backward.time},
-                     .input_grad = {cost.input_grad.time},
-                     .weight_grad = {cost.weight_grad.time},
-                     .first_forward_extra = {first_forward_extra(priced, chunks, c, reached_at)},
-                     .last_backward_extra = {},
-                     .merged = {cost.merged.time}};
+                           .backward = {cost.backward.time},
+                           .input_grad = {cost.input_grad.time},
+                           .weight_grad = {cost.weight_grad.time},
+                           .first_forward_extra = {first_forward_extra(priced, chunks, c, reached_at)},
+                           .last_backward_extra = {},
+                           .merged = {cost.merged.time}};
     times.merge_ep |= cost.merged.time > 0;
     reached_at += (chunk.forward + chunk.first_forward_extra).value;
     times.chunks.push_back(chunk);
@@ -233,7 +234,8 @@ StepCost step_cost(const PricedProgram& priced, const ChunkCosts& chunks, Tier t
   }
   step.parts[Part::exposed_p2p] += layout.flushes * flush.wait_send;
   step.parts[Part::bubble] = pipeline - step.parts.total();
-  step.parts[exposed_part(models::Stream::dp_comm, priced.sharded)] += serial_transfers(priced) + shared_embedding(priced);
+  step.parts[exposed_part(models::Stream::dp_comm, priced.sharded)] +=
+      serial_transfers(priced) + shared_embedding(priced);
   step.optimizer_at = {step.parts.total()};
   const OptimizerCost optimizer = optimizer_cost(priced, flush.critical_stage);
   step.parts[Part::optimizer] = optimizer.time;

@@ -12,8 +12,9 @@ namespace {
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
 const char* kind_name(const models::Op& op) {
-  constexpr std::array kNames = {"gemm",          "grouped_gemm", "attention", "scan",      "pointwise", "collective",
-                                 "expert_exchange", "send_recv",  "host_copy", "host_sync", "optimizer", "tp_copy"};
+  constexpr std::array kNames = {"gemm",      "grouped_gemm", "attention",       "scan",
+                                 "pointwise", "collective",   "expert_exchange", "send_recv",
+                                 "host_copy", "host_sync",    "optimizer",       "tp_copy"};
   static_assert(kNames.size() == std::variant_size_v<models::Work>);
   return kNames[op.work.index()];
 }
@@ -30,9 +31,9 @@ const char* kind_name(models::BlockKind kind) {
 
 const char* module_name(models::Module module) {
   constexpr std::array<const char*, models::kModules> kNames = {
-      "embedding", "attention", "core_attention", "mla_up_proj",   "mlp",      "mamba",     "layernorm",
-      "router",    "moe_preprocess", "experts",   "moe_act",       "shared_expert", "dispatch", "head",
-      "mtp",       "time_text", "optimizer",      "data_parallel", "pipeline"};
+      "embedding", "attention",      "core_attention", "mla_up_proj",   "mlp",           "mamba",    "layernorm",
+      "router",    "moe_preprocess", "experts",        "moe_act",       "shared_expert", "dispatch", "head",
+      "mtp",       "time_text",      "optimizer",      "data_parallel", "pipeline"};
   return kNames[static_cast<std::size_t>(module)];
 }
 
@@ -73,7 +74,8 @@ class TimelineWriter {
 
   /// Where task `task` of its rank runs; `partner` where it is merged with another.
   void write(const TaskSpan& span, int task, bool merged, int microbatches);
-  void write_op(const models::Block& block, const models::Op& op, const std::string& where, models::TimelineEvent event);
+  void write_op(const models::Block& block, const models::Op& op, const std::string& where,
+                models::TimelineEvent event);
 
  private:
   const PlayedPass& pass(const TaskSpan& span, bool merged, int microbatches);
@@ -100,9 +102,13 @@ const PlayedPass& TimelineWriter::pass(const TaskSpan& span, bool merged, int mi
   for (const PlayedPass& known : known_)
     if (known.chunk == task.chunk && known.phase == task.phase && known.edge == edge && known.merged == merged)
       return known;
-  PlayedPass played{.chunk = task.chunk, .phase = task.phase, .edge = edge, .merged = merged,
+  PlayedPass played{.chunk = task.chunk,
+                    .phase = task.phase,
+                    .edge = edge,
+                    .merged = merged,
                     .blocks = models::pass_blocks(priced_.program().chunks[at(task.chunk)], task.phase),
-                    .ops = {}, .spans = {}};
+                    .ops = {},
+                    .spans = {}};
   const LaneBuilder mine = lane(task.chunk, task.phase, edge);
   played.ops = mine.origins();
   if (merged) {
@@ -174,14 +180,14 @@ std::size_t events_of_a_microbatch(const models::StepProgram& program) {
   std::size_t events = 0;
   for (const models::ChunkProgram& chunk : program.chunks)
     for (const models::BlockRun& run : chunk.blocks)
-      events += at(run.count) * (program.blocks[at(run.block)].forward.size() +
-                                 program.blocks[at(run.block)].backward.size());
+      events += at(run.count) *
+                (program.blocks[at(run.block)].forward.size() + program.blocks[at(run.block)].backward.size());
   return std::max<std::size_t>(events, 1);
 }
 
 bool merged_with(const TaskSpan& a, const TaskSpan& b) {
-  return a.stage == b.stage && a.start == b.start && a.end == b.end &&
-         a.end > a.start && (a.task.phase == models::Phase::forward) != (b.task.phase == models::Phase::forward);
+  return a.stage == b.stage && a.start == b.start && a.end == b.end && a.end > a.start &&
+         (a.task.phase == models::Phase::forward) != (b.task.phase == models::Phase::forward);
 }
 
 void write_optimizers(const PricedProgram& priced, hw::Seconds start, TimelineWriter& writer) {
@@ -206,12 +212,10 @@ void fill_timeline(const PricedProgram& priced, const StepCost& step, models::Ti
                    std::vector<std::string>& assumed) {
   const models::Layout& layout = priced.program().layout;
   const int microbatches = layout.microbatches / std::max(1, layout.flushes);
-  const auto orders = models::pipeline_schedule(layout, microbatches, phase_times(step.times),
-                                                step.times.merge_ep);
+  const auto orders = models::pipeline_schedule(layout, microbatches, phase_times(step.times), step.times.merge_ep);
   const PipelinePlay played = play_pipeline(layout, orders, step.times, true);
   const std::size_t most = std::max<std::size_t>(kMostEvents / events_of_a_microbatch(priced.program()), 1);
-  if (at(microbatches) > most)
-    assumed.push_back("timeline: only the first " + std::to_string(most) + " microbatches");
+  if (at(microbatches) > most) assumed.push_back("timeline: only the first " + std::to_string(most) + " microbatches");
   if (layout.flushes > 1) assumed.push_back("timeline: the first of " + std::to_string(layout.flushes) + " flushes");
   timeline.program_hash = program_hash(priced.program());
   TimelineWriter writer(priced, timeline);

@@ -29,7 +29,8 @@ struct Memory {
 
 /// One line of the breakdown; all lines add up to the step time.
 struct BreakdownItem {
-  std::string what;  ///< gemm, grouped_gemm, attention, pointwise, cast, scan, exposed_tp, exposed_ep, exposed_cp, exposed_fsdp, exposed_dp, exposed_p2p, host, bubble, optimizer, slowdown, step_constant
+  std::string what;  ///< gemm, grouped_gemm, attention, pointwise, cast, scan, exposed_tp, exposed_ep, exposed_cp,
+                     ///< exposed_fsdp, exposed_dp, exposed_p2p, host, bubble, optimizer, slowdown, step_constant
   hw::Seconds time;
 };
 
@@ -45,9 +46,9 @@ struct Prediction {
   Memory memory;
   std::vector<BreakdownItem> breakdown;
   std::array<hw::Seconds, hw::kOrigins> origin{};  ///< compute and communication time resting on each origin
-  hw::Seconds ideal;       ///< the critical rank's ops at datasheet speed, nothing exposed
-  double bubble = 0;       ///< share of the step that the critical rank idles in the pipeline
-  std::vector<std::string> assumed;  ///< Run::assumed and what prediction added
+  hw::Seconds ideal;                               ///< the critical rank's ops at datasheet speed, nothing exposed
+  double bubble = 0;                               ///< share of the step that the critical rank idles in the pipeline
+  std::vector<std::string> assumed;                ///< Run::assumed and what prediction added
 };
 
 enum class Tier { closed_form, events };

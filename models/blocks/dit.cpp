@@ -10,9 +10,9 @@ constexpr float kModulatedNormPasses = 26.0F / 4, kGatedResidualPasses = 14.0F /
 // fp32 RMSNorm over all heads and complex rotary embedding of q and k: 36 bytes per element forward against 4.
 constexpr float kQkNormPasses = 22.0F / 4, kRopePasses = 14.0F / 4;
 
-TensorId modulated_norm(BlockBuilder& b, TensorId x) {
+TensorId fp32_norm(BlockBuilder& b, const char* name, TensorId x) {
   b.set_module(Module::layernorm);
-  const TensorId y = b.pointwise("modulated_norm", PointwiseKind::modulate, {x}, kModulatedNormPasses);
+  const TensorId y = b.pointwise(name, PointwiseKind::modulate, {x}, kModulatedNormPasses);
   b.set_module(Module::attention);
   return y;
 }
@@ -26,7 +26,7 @@ TensorId self_attention(BlockBuilder& b, const AttentionSpec& spec, TensorId x) 
   const std::int64_t inner = std::int64_t{spec.heads} * spec.head_dim / b.context().layout().tp;
   const bool apart = b.context().traits().separate_qkv;
   TensorId qkv = b.linear({.name = "qkv", .in = hidden, .out = 3 * inner, .bias = true, .copies = apart ? 3 : 1},
-                          b.enter_tp(b.quantise(modulated_norm(b, x))));
+                          b.enter_tp(b.quantise(fp32_norm(b, "modulated_norm", x))));
   b.weight("qk_norm", 2, inner);
   qkv = b.pointwise("qk_norm", PointwiseKind::qk_norm, {qkv}, kQkNormPasses * 2 / 3);
   qkv = b.pointwise("rope", PointwiseKind::rope, {qkv}, kRopePasses * 2 / 3);
@@ -43,7 +43,8 @@ TensorId cross_attention(BlockBuilder& b, const AttentionSpec& spec, TensorId x)
   const std::int64_t text_rows = std::int64_t{dit.text_len} * context.layout().mbs;
   const TensorId text = b.tensor("text", TensorKind::input, context.storage, text_rows, hidden);
   TensorId q = b.linear({.name = "cross_q", .in = hidden, .out = inner, .bias = true},
-                        b.enter_tp(b.quantise(b.norm("cross_norm", x))));
+                        b.enter_tp(b.quantise(fp32_norm(b, "cross_norm", x))));
+  b.weight("cross_norm", 2, hidden);
   TensorId kv = b.linear({.name = "cross_kv", .in = hidden, .out = 2 * inner, .bias = true}, b.quantise(text));
   b.weight("cross_qk_norm", 2, inner);
   q = b.pointwise("cross_q_norm", PointwiseKind::qk_norm, {q}, kQkNormPasses);
@@ -66,7 +67,7 @@ TensorId cross_attention(BlockBuilder& b, const AttentionSpec& spec, TensorId x)
         {q, kv}, {out, lse}, 4);
   b.set_module(Module::attention);
   const TensorId y = b.linear({.name = "cross_out", .in = inner, .out = hidden, .bias = true}, out);
-  return b.residual(b.leave_tp(y), x);
+  return gated_residual(b, b.leave_tp(y), x);
 }
 
 }  // namespace
@@ -79,11 +80,11 @@ TensorId dit_layer(BlockBuilder& b, const LayerSpec& spec, TensorId x) {
   b.weight("modulation", 6, hidden);
   x = self_attention(b, *spec.attention, x);
   x = cross_attention(b, *spec.attention, x);
-  const TensorId n = modulated_norm(b, x);
+  const TensorId n = fp32_norm(b, "modulated_norm", x);
   b.set_module(Module::mlp);
   const TensorId h =
       b.linear({.name = "fc1", .in = hidden, .out = ffn, .bias = true}, b.enter_tp(b.quantise(n)));
-  const TensorId a = activate(b, spec.mlp->activation, false, false, h);
+  const TensorId a = activate(b, spec.mlp->activation, false, h);
   const TensorId y = b.linear({.name = "fc2", .in = ffn, .out = hidden, .bias = true}, a);
   return gated_residual(b, b.leave_tp(y), x);
 }

@@ -18,7 +18,7 @@ TensorId dit_layer(BlockBuilder& b, const LayerSpec& spec, TensorId x);
 /// Returns [tokens, heads * v_dim / tp].
 TensorId core_attention(BlockBuilder& b, const AttentionSpec& spec, std::initializer_list<TensorId> qkv);
 /// The activation between the two linears of an MLP: gated ones halve the columns.
-TensorId activate(BlockBuilder& b, Activation activation, bool gated, bool bias, TensorId h);
+TensorId activate(BlockBuilder& b, Activation activation, bool gated, TensorId h);
 
 /// Ends of the model: [tokens] ids -> x; x -> loss; and the projection in front of an MTP layer.
 TensorId embedding_part(BlockBuilder& b);

@@ -2,14 +2,13 @@
 
 namespace models {
 
-TensorId activate(BlockBuilder& b, Activation activation, bool gated, bool bias, TensorId h) {
+TensorId activate(BlockBuilder& b, Activation activation, bool gated, TensorId h) {
   const Traits& traits = b.context().traits();
   const std::int64_t columns = gated ? b.at(h).columns / 2 : b.at(h).columns;
-  // Unfused: the activation, the product and (GPT-OSS) bias and clamp are kernels of their own.
-  if (bias && activation == Activation::swiglu_clamped) h = b.pointwise("fc1_bias", PointwiseKind::bias, {h});
-  float passes = traits.fused_activation || traits.compiled ? 1.0F : 2.0F;
-  if (activation == Activation::swiglu_clamped && !traits.compiled) passes = 2.0F;
-  return b.pointwise("activation", PointwiseKind::activation, {h}, passes, columns);
+  const bool clamped = activation == Activation::swiglu_clamped;
+  const bool fused = traits.compiled || (clamped ? traits.fused_clamped_glu : traits.fused_activation);
+  // Unfused: clamp, activation and product are kernels of their own, each reading and writing.
+  return b.pointwise("activation", PointwiseKind::activation, {h}, fused ? 1.0F : 2.0F, columns);
 }
 
 TensorId mlp_part(BlockBuilder& b, const MlpSpec& spec, TensorId x) {
@@ -27,7 +26,7 @@ TensorId mlp_part(BlockBuilder& b, const MlpSpec& spec, TensorId x) {
                                .adapter = adapter,
                                .copies = spec.gated && context.traits().separate_qkv ? 2 : 1},
                               n);
-  const TensorId a = activate(b, spec.activation, spec.gated, spec.bias, h);
+  const TensorId a = activate(b, spec.activation, spec.gated, h);
   const TensorId y = b.linear({.name = "fc2", .in = ffn, .out = hidden, .bias = spec.bias, .adapter = adapter}, a);
   return b.residual(b.leave_tp(y), x);
 }

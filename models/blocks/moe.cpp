@@ -127,10 +127,11 @@ TensorId grouped(BlockBuilder& b, const char* name, const MoeShape& shape, std::
                     .output = context.storage,
                     .kernel = kernel},
         {x, w}, {y}, kHostGrouped + launches * (quantised ? 2.0F : 1.0F));
-  if (shape.spec.bias) {
-    b.weight("expert_bias", shape.local_experts, out, true);
-  }
-  return y;
+  if (!shape.spec.bias) return y;
+  b.weight("expert_bias", shape.local_experts, out, true);
+  // Grouped GEMMs have no bias epilogue: a kernel of its own, unless the activation behind fc1 takes it in.
+  const bool inside = context.traits().fused_clamped_glu && out != shape.width;
+  return inside ? y : b.pointwise("expert_bias", PointwiseKind::bias, {y});
 }
 
 /// Casts in front of grouped GEMMs; a fused grouped MLP does four fifths of them inside.
@@ -157,7 +158,7 @@ TensorId experts(BlockBuilder& b, const MoeShape& shape, TensorId x) {
   }
   const TensorId h = grouped(b, "experts_fc1", shape, spec.gated ? 2 * ffn : ffn, quantise_rows(b, x));
   b.set_module(Module::moe_act);
-  const TensorId a = activate(b, spec.activation, spec.gated, spec.bias, h);
+  const TensorId a = activate(b, spec.activation, spec.gated, h);
   if (context.traits().expert_gemm == ExpertGemm::fused_grouped)
     std::get<Pointwise>(b.block().forward.back().work).passes *= 0.25F;
   b.set_module(Module::experts);
@@ -183,7 +184,7 @@ TensorId shared_expert(BlockBuilder& b, const MoeSpec& spec, TensorId n) {
                                .out = spec.gated ? 2 * ffn : ffn,
                                .copies = spec.gated && context.traits().separate_qkv ? 2 : 1},
                               b.enter_tp(b.quantise(n)));
-  const TensorId a = activate(b, spec.activation, spec.gated, false, h);
+  const TensorId a = activate(b, spec.activation, spec.gated, h);
   const TensorId y = b.leave_tp(b.linear({.name = "shared_fc2", .in = ffn, .out = context.model().hidden}, a));
   b.set_stream(Stream::compute);
   return y;

@@ -65,7 +65,8 @@ TEST(OpPlayer, HidesATransferBehindComputeThatDoesNotNeedIt) {
 
 // Beside the transfer compute runs at 3/4: 1.5 s of work take 2 s, of which 0.5 s are slowdown.
 TEST(OpPlayer, TransfersSlowCompute) {
-  const Play result = play_one({compute(2), transfer(4, {0}), compute(1.5), compute(1, {1})}, {.nvlink_sm_share = 0.25});
+  const Play result =
+      play_one({compute(2), transfer(4, {0}), compute(1.5), compute(1, {1})}, {.nvlink_sm_share = 0.25});
   expect_span(result, 2, 2, 4);
   expect_span(result, 3, 6, 7);
   EXPECT_NEAR(result.slowdown.value, 0.5, 1e-12);
@@ -119,14 +120,17 @@ TEST(OpPlayer, TwoLanesShareDeviceAndLink) {
   expect_span(result, 2, 8, 10, 1);
 }
 
-TEST(OpPlayer, LanesTakeTurnsOnTheComputeStream) {
-  const std::vector<PlayedOp> ops = {compute(1), compute(1)};
-  const Lane lanes[] = {ops, ops};
+// Lane 0 keeps the device until it waits for its transfer; lane 1 then keeps it although lane 0 is ready again at 3.
+TEST(OpPlayer, ComputeStaysWithALaneUntilItWaits) {
+  const std::vector<PlayedOp> a = {compute(1), compute(1), transfer(1, {1}), compute(1, {2})};
+  const std::vector<PlayedOp> b = {compute(2), compute(2)};
+  const Lane lanes[] = {a, b};
   const Play result = play(lanes, {}, true);
-  expect_span(result, 0, 0, 1, 0);
-  expect_span(result, 0, 1, 2, 1);
-  expect_span(result, 1, 2, 3, 0);
-  expect_span(result, 1, 3, 4, 1);
+  expect_span(result, 1, 1, 2, 0);
+  expect_span(result, 2, 2, 3, 0);
+  expect_span(result, 0, 2, 4, 1);
+  expect_span(result, 1, 4, 6, 1);
+  expect_span(result, 3, 6, 7, 0);
 }
 
 // Both run at half speed until the side op's 2 s are done at 4; the other has 2 s left.

@@ -1,0 +1,139 @@
+#include "cli/app.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/data_directory.h"
+#include "cli/predict.h"
+#include "cli/validate.h"
+#include "cli/version.h"
+#include "hw/error_text.h"
+#include "hw/input_error.h"
+#include "hw/node.h"
+
+namespace cli {
+namespace {
+
+struct Options {
+  std::string data;
+  PredictOptions predict;
+  ValidateOptions validate;
+};
+
+void add_predict(CLI::App& app, PredictOptions& options) {
+  CLI::App& verb = *app.add_subcommand("predict", "step time, MFU, memory and breakdown of one run");
+  verb.add_option("RUN.json", options.run, "description of the run: docs/runs.md")->type_name(" ");
+  verb.add_option("--json", options.json, "write the answer as JSON; - = stdout")->type_name("FILE|-");
+  verb.add_option("--timeline", options.timeline, "write the step as a trace for Perfetto")->type_name("OUT.json");
+  verb.add_flag("--explain", options.explain, "also: what keeps the step from the speed of light, and each block");
+  verb.add_option("--profile", options.profile, "fitted efficiency to use (default)")->type_name("FILE|NAME");
+  verb.add_option("--tier", options.tier, "how: closed (fast) or events (exact; default)")->type_name("TIER");
+  verb.footer(
+      "Exit status: 0 it fits, 1 it does not fit, 2 bad input.\n"
+      "Example: stepcast predict configs/runs/deepseek-v3-h100-1024.json --explain");
+}
+
+void add_validate(CLI::App& app, ValidateOptions& options) {
+  CLI::App& verb = *app.add_subcommand("validate", "predict measured runs and print the errors");
+  verb.add_option("RUNS.jsonl", options.files, "measured runs, one JSON object a line")->type_name("...");
+  verb.add_option("--json", options.json, "write rows and summary as JSON; - = stdout")->type_name("FILE|-");
+  verb.add_option("--markdown", options.markdown, "write the summary as Markdown")->type_name("FILE");
+  verb.add_option("--fail-above", options.fail_above, "exit 1 if the median |error| is above: 0.15 or 15%")
+      ->type_name("X");
+  verb.add_option("--by", options.by, "group by framework, model, system, family, precision, task, file")
+      ->type_name("KEY...")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  verb.add_option("--profile", options.profile, "fitted efficiency to use (default)")->type_name("FILE|NAME");
+  verb.add_option("--tier", options.tier, "how: closed (fast) or events (exact; default)")->type_name("TIER");
+  verb.footer(
+      "Exit status: 0 done, 1 the error is above --fail-above, 2 bad input.\n"
+      "Example: stepcast validate configs/runs/reference.jsonl --by system");
+}
+
+/// Flags that may stand where `verb` is the verb.
+std::vector<std::string> known_flags(const CLI::App& app, const CLI::App* verb) {
+  std::vector<std::string> names;
+  for (const CLI::App* level : {verb, &app}) {
+    if (!level) continue;
+    for (const CLI::Option* option : level->get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+  }
+  return names;
+}
+
+std::string meant(const std::string& word, const std::vector<std::string>& known) {
+  const auto found = hw::nearest(word, known);
+  return found ? " (did you mean " + *found + "?)" : "";
+}
+
+/// Refuses what CLI11 left over: a misspelt flag first, because its value is left over too.
+void refuse_rest(const CLI::App& app, const CLI::App* verb) {
+  const std::vector<std::string> rest = app.remaining(true);
+  if (rest.empty()) return;
+  const auto flag = std::find_if(rest.begin(), rest.end(), [](const auto& word) { return word.starts_with('-'); });
+  if (flag != rest.end()) {
+    const std::string word = flag->substr(0, flag->find('='));
+    throw hw::InputError("unknown flag " + hw::shortened(hw::printable(word)) + meant(word, known_flags(app, verb)));
+  }
+  const std::string word = hw::shortened(hw::printable(rest.front()));
+  if (verb) throw hw::InputError(verb->get_name() + ": unexpected argument " + word);
+  std::vector<std::string> verbs;
+  for (const CLI::App* known : app.get_subcommands(nullptr)) verbs.push_back(known->get_name());
+  throw hw::InputError("unknown verb " + word + meant(rest.front(), verbs) + "; see stepcast --help");
+}
+
+void describe(CLI::App& app, Options& options) {
+  app.name("stepcast");
+  app.set_version_flag("--version", std::string("stepcast ") + kVersion, "the version");
+  app.add_option("--data", options.data, "folder of models, machines, stacks and profiles")->type_name("DIR");
+  add_predict(app, options.predict);
+  add_validate(app, options.validate);
+  for (CLI::App* level : app.get_subcommands(nullptr)) {
+    level->fallthrough();
+    level->allow_extras();
+    level->set_help_flag("-h,--help", "this text");
+  }
+  app.set_help_flag("-h,--help", "this text");
+  app.allow_extras();
+  app.get_formatter()->column_width(28);
+  app.get_formatter()->label("SUBCOMMAND", "VERB");
+  app.get_formatter()->label("Subcommands", "Verbs");
+  app.footer("stepcast VERB --help tells the rest. Exit status: 0 done, 1 the answer is no, 2 bad input.");
+}
+
+/// --help and --version, answered; nothing where a verb is to be run.
+std::optional<Answer> parse(CLI::App& app, int argc, const char* const* argv) try {
+  app.parse(argc, argv);
+  return std::nullopt;
+} catch (const CLI::CallForVersion& version) {
+  return Answer{.out = std::string(version.what()) + "\n"};
+} catch (const CLI::CallForHelp&) {
+  return Answer{.out = app.help()};
+} catch (const CLI::ParseError& error) {
+  throw hw::InputError(hw::printable(error.what()));
+}
+
+}  // namespace
+
+Answer run(int argc, const char* const* argv) {
+  CLI::App app("stepcast forecasts one training step of a large model: time, MFU, memory, and what it is spent on.");
+  Options options;
+  describe(app, options);
+  if (auto answer = parse(app, argc, argv)) return *std::move(answer);
+
+  const std::vector<CLI::App*> verbs = app.get_subcommands();
+  refuse_rest(app, verbs.empty() ? nullptr : verbs.front());
+  if (verbs.empty()) return {.status = kBadInput, .diagnostics = app.help()};
+  if (verbs.size() > 1)
+    throw hw::InputError("one verb at a time, got " + verbs[0]->get_name() + " and " + verbs[1]->get_name());
+  const models::DataDirectory data = find_data(options.data);
+  if (verbs.front()->get_name() == "predict") return predict(options.predict, data);
+  return validate(options.validate, data, {argv + 1, argv + argc});
+}
+
+}  // namespace cli

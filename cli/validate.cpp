@@ -1,0 +1,98 @@
+#include "cli/validate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+#include <optional>
+#include <utility>
+
+#include "cli/data_directory.h"
+#include "cli/output_file.h"
+#include "cli/predict.h"
+#include "cli/wording.h"
+#include "hw/error_text.h"
+#include "hw/input_error.h"
+#include "hw/node.h"
+
+namespace cli {
+namespace {
+
+std::optional<double> parse_limit(std::string_view text) {
+  if (text.empty()) return std::nullopt;
+  const bool percent = text.ends_with('%');
+  const std::string_view digits = text.substr(0, text.size() - (percent ? 1 : 0));
+  double limit = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), limit);
+  if (error != std::errc() || end != digits.data() + digits.size() || !std::isfinite(limit) || limit < 0)
+    throw hw::InputError("--fail-above: must be a non-negative number such as 0.15 or 15%, got " +
+                         hw::shortened(hw::printable(text)));
+  return percent ? limit / 100 : limit;
+}
+
+std::vector<std::string> parse_keys(const std::vector<std::string>& stated) {
+  if (stated.empty()) return {"framework", "model", "system", "family"};
+  const std::vector<std::string> known(std::begin(calibration::kGroupKeys), std::end(calibration::kGroupKeys));
+  for (const std::string& key : stated) {
+    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
+    const auto meant = hw::nearest(key, known);
+    throw hw::InputError("--by: must be one of framework, model, system, family, precision, task, file, got " +
+                         hw::shortened(hw::printable(key)) + (meant ? " (did you mean " + *meant + "?)" : ""));
+  }
+  return stated;
+}
+
+Validation grouped_rows(std::span<const calibration::ValidatedRow> rows, std::vector<std::string> keys) {
+  Validation validation{
+      .rows = rows, .summary = calibration::summarize(calibration::all_rows(rows)), .groupings = {}, .data_folder = ""};
+  if (std::find(keys.begin(), keys.end(), "file") == keys.end()) keys.insert(keys.begin(), "file");
+  for (const std::string& key : keys) {
+    Validation::Grouping grouping{key, {}};
+    for (const auto& [name, view] : calibration::group_by(rows, key))
+      grouping.groups.emplace_back(name, calibration::summarize(view));
+    validation.groupings.push_back(std::move(grouping));
+  }
+  return validation;
+}
+
+/// The verdict on --fail-above, appended to the text.
+void judge(const calibration::ErrorSummary& errors, std::optional<double> limit, Answer& answer) {
+  if (!limit) return;
+  if (errors.n == 0) {
+    answer.status = kNo;
+    answer.diagnostics += "--fail-above: no row could be predicted\n";
+  } else if (errors.median_abs > *limit) {
+    answer.status = kNo;
+    answer.diagnostics += fmt::format("--fail-above: the median |error| is {}, above {}\n",
+                                      percent_text(errors.median_abs), percent_text(*limit));
+  }
+}
+
+}  // namespace
+
+Answer validate(const ValidateOptions& options, const models::DataDirectory& data,
+                const std::vector<std::string>& arguments) {
+  if (options.files.empty()) throw hw::InputError("validate: needs RUNS.jsonl, measured runs (docs/runs.md)");
+  const sim::Tier tier = parse_tier(options.tier);
+  const std::optional<double> limit = parse_limit(options.fail_above);
+  const std::vector<std::string> keys = parse_keys(options.by);
+
+  models::Library library(data);
+  const std::vector<std::filesystem::path> files(options.files.begin(), options.files.end());
+  const auto rows = calibration::validate(files, library, read_profile(options.profile, data), tier);
+  Validation validation = grouped_rows(rows, keys);
+  validation.data_folder = data.path.string();
+
+  Answer answer{.out = validation_text(validation, page_width())};
+  if (validation.summary.prediction.n == 0) answer.diagnostics = "no row could be predicted: the reasons are above\n";
+  if (options.json == "-" && validation.summary.prediction.n == 0)
+    answer.diagnostics = "no row could be predicted: `refused` of each row says why\n";
+  judge(validation.summary.prediction, limit, answer);
+  if (!options.markdown.empty()) write_file(options.markdown, validation_markdown(validation, arguments));
+  place_json(options.json, validation_json(validation), answer.out);
+  return answer;
+}
+
+}  // namespace cli

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "calibration/error_summary.h"
+#include "calibration/validation.h"
+#include "cli/answer.h"
+#include "cli/terminal.h"
+#include "cli/text_table.h"
+#include "models/run.h"
+
+namespace cli {
+
+/// `stepcast validate`: measured runs, predicted.
+struct ValidateOptions {
+  std::vector<std::string> files;
+  std::string json, markdown;   ///< where to write; empty: not
+  std::string fail_above;       ///< ratio, or percentage with %; empty: never
+  std::vector<std::string> by;  ///< of calibration::kGroupKeys; empty: framework, model, system, family
+  std::string profile;          ///< as read_profile()
+  std::string tier = "events";  ///< or `closed`
+};
+
+/// Throws hw::InputError. `arguments`: the command line, for the Markdown. Status kNo where the median |error| is above
+/// --fail-above, or where that is asked of files without a row that can be predicted.
+Answer validate(const ValidateOptions& options, const models::DataDirectory& data,
+                const std::vector<std::string>& arguments);
+
+/// What was validated, grouped for printing.
+struct Validation {
+  std::span<const calibration::ValidatedRow> rows;
+  calibration::Summary summary;  ///< of all rows
+  struct Grouping {
+    std::string key;
+    std::vector<std::pair<std::string, calibration::Summary>> groups;  ///< sorted by name
+  };
+  std::vector<Grouping> groupings;
+  std::string data_folder;  ///< cut from refusals in the Markdown
+};
+
+/// The forms of an answer: docs/cli.md.
+std::string validation_text(const Validation& validation, const PageWidth& width);
+std::string validation_json(const Validation& validation);
+std::string validation_markdown(const Validation& validation, const std::vector<std::string>& arguments);
+
+/// Tables that text and Markdown share.
+TextTable overall_table(const calibration::Summary& summary);
+TextTable grouping_table(const Validation::Grouping& grouping);
+std::string marks_of(const calibration::ValidatedRow& row);
+
+/// What the tables mean, for people.
+inline constexpr std::string_view kMarksMeaning =
+    "d: the measured time is derived from another published figure; a: something the description does not state was "
+    "assumed; m: predicted not to fit, though it ran";
+inline constexpr std::string_view kFiguresMeaning =
+    "error: predicted / measured - 1. bias: median error. covers: share of rows inside their 80 % interval. pairs: of "
+    "layouts of the same model, machine and batch that differ by 2 % or more, share put in the right order. regret: "
+    "measured time of the layout predicted fastest over the best, less 1. constant MFU: the rival that gives each row "
+    "the median measured MFU of the other rows of its system.";
+
+}  // namespace cli

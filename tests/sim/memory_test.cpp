@@ -1,0 +1,116 @@
+#include <gtest/gtest.h>
+
+#include "models/step_program.h"
+#include "sim/prediction.h"
+
+namespace sim {
+namespace {
+
+/// `pp` ranks of one chunk each, `layers` blocks a chunk that keep 10 bytes; transient 1 byte in forward and 5 in
+/// backward; 100 bytes of weights.
+models::StepProgram tiny_program(int pp, int layers, int microbatches,
+                                 models::Schedule schedule = models::Schedule::one_f_one_b) {
+  models::StepProgram program;
+  program.layout.pp = pp;
+  program.layout.gpus = pp;
+  program.layout.microbatches = microbatches;
+  program.layout.schedule = schedule;
+  models::Block block;
+  block.kept = {10};
+  block.forward_peak = {1};
+  block.backward_peak = {5};
+  program.blocks.push_back(block);
+  program.stages.resize(static_cast<std::size_t>(pp));
+  for (int s = 0; s < pp; ++s) {
+    program.chunks.push_back({.stage = s, .blocks = {{.block = 0, .count = static_cast<std::int16_t>(layers)}}});
+    program.stages[static_cast<std::size_t>(s)].chunks = {s};
+    program.stages[static_cast<std::size_t>(s)].memory.weights = {100};
+  }
+  program.send.work = models::SendRecv{};
+  return program;
+}
+
+models::Run run_with(double memory) {
+  models::Run run;
+  run.cluster.gpu.memory = {memory};
+  return run;
+}
+
+double item(const Memory& memory, const std::string& kind) {
+  for (const MemoryItem& one : memory.items)
+    if (one.kind == kind) return one.bytes.value;
+  ADD_FAILURE() << kind;
+  return 0;
+}
+
+// Rank 0 of 2 runs F0 F1 B0 ...: in B0 both microbatches are held (20) and 5 bytes more are in use.
+TEST(Memory, OneForwardOneBackward) {
+  const Memory memory = predict_memory(run_with(200), tiny_program(2, 1, 4));
+  EXPECT_DOUBLE_EQ(memory.peak.value, 125);
+  EXPECT_EQ(memory.stage, 0);
+  EXPECT_EQ(memory.moment, "backward of chunk 0, microbatch 0");
+  EXPECT_DOUBLE_EQ(item(memory, "weights"), 100);
+  EXPECT_DOUBLE_EQ(item(memory, "activations"), 20);
+  EXPECT_DOUBLE_EQ(item(memory, "transient"), 5);
+  EXPECT_TRUE(memory.fits());
+  EXPECT_FALSE(predict_memory(run_with(124), tiny_program(2, 1, 4)).fits());
+}
+
+// GPipe holds all 4 microbatches before the first backward.
+TEST(Memory, GPipeHoldsAllMicrobatches) {
+  EXPECT_DOUBLE_EQ(predict_memory(run_with(200), tiny_program(2, 1, 4, models::Schedule::gpipe)).peak.value, 145);
+}
+
+// More microbatches than the pipeline is deep change nothing.
+TEST(Memory, DoesNotGrowWithMicrobatches) {
+  EXPECT_DOUBLE_EQ(predict_memory(run_with(200), tiny_program(4, 1, 400)).peak.value,
+                   predict_memory(run_with(200), tiny_program(4, 1, 8)).peak.value);
+  EXPECT_DOUBLE_EQ(predict_memory(run_with(200), tiny_program(4, 1, 8)).peak.value, 145);
+}
+
+// A later microbatch's flush is as full as one alone: 8 microbatches in 4 flushes of 2 on 4 ranks hold 2.
+TEST(Memory, FlushesLimitMicrobatchesInFlight) {
+  models::StepProgram program = tiny_program(4, 1, 8);
+  program.layout.flushes = 4;
+  EXPECT_DOUBLE_EQ(predict_memory(run_with(200), program).peak.value, 125);
+}
+
+// Two layers and a head that keeps nothing but needs 50 bytes in forward, after the layers' 20 kept ones: 170; in
+// backward the layers' own 5 are less.
+TEST(Memory, TheHeadMeetsAllLayersOfItsPass) {
+  models::StepProgram program = tiny_program(1, 2, 1);
+  models::Block head;
+  head.forward_peak = {50};
+  head.backward_peak = {40};
+  program.blocks.push_back(head);
+  program.chunks[0].blocks.push_back({.block = 1, .count = 1});
+  const Memory memory = predict_memory(run_with(200), program);
+  EXPECT_DOUBLE_EQ(memory.peak.value, 170);
+  EXPECT_EQ(memory.moment, "forward of chunk 0, microbatch 0");
+  EXPECT_DOUBLE_EQ(item(memory, "activations") + item(memory, "transient"), 70);
+}
+
+TEST(Memory, ItemsAddUpToThePeak) {
+  models::StepProgram program = tiny_program(2, 3, 8);
+  program.traits.allocator_overhead_gib = 0.5;
+  program.stages[0].memory.gradients = {7};
+  program.stages[0].memory.optimizer = {11};
+  program.stages[0].memory.gathered = {13};
+  program.send.work = models::SendRecv{.group = models::GroupKind::pp, .payload = {17}};
+  const Memory memory = predict_memory(run_with(1e9), program);
+  double sum = 0;
+  for (const MemoryItem& one : memory.items) sum += one.bytes.value;
+  EXPECT_DOUBLE_EQ(sum, memory.peak.value);
+  EXPECT_DOUBLE_EQ(item(memory, "communication"), 34);
+  EXPECT_DOUBLE_EQ(item(memory, "overhead"), 0.5 * hw::kGiB);
+}
+
+// The zero-bubble schedules hold what weight gradients read until those have run: never less than 1F1B.
+TEST(Memory, ZeroBubbleHoldsAtLeastAsMuch) {
+  const double plain = predict_memory(run_with(1e9), tiny_program(4, 1, 16)).peak.value;
+  EXPECT_GE(predict_memory(run_with(1e9), tiny_program(4, 1, 16, models::Schedule::zb_1p)).peak.value, plain);
+  EXPECT_GT(predict_memory(run_with(1e9), tiny_program(4, 1, 16, models::Schedule::zb_2p)).peak.value, plain);
+}
+
+}  // namespace
+}  // namespace sim
