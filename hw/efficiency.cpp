@@ -274,6 +274,9 @@ class Scalars {
                "host_link_fraction",
                "grace_host_factor",
                "host_op_factor",
+               "fused_attention_rate",
+               "flash2_rate",
+               "nvlink_rate",
                "moe_host_factor",
                "triton_rate",
                "merged_host_factor",
@@ -299,6 +302,8 @@ void read_device_scalars(const Scalars& in, Efficiency& out) {
   out.loop_rate = in.positive("loop_rate");
   out.window_rate = in.fraction("window_rate");
   out.window_extra_keys = in.value("window_extra_keys").non_negative();
+  out.fused_attention_rate = in.positive("fused_attention_rate");
+  out.flash2_rate = in.positive("flash2_rate");
   out.flex_rate = in.positive("flex_rate");
   out.triton_rate = in.positive("triton_rate");
   out.pointwise_overhead = in.us("pointwise_overhead_us");
@@ -311,6 +316,7 @@ void read_device_scalars(const Scalars& in, Efficiency& out) {
 
 void read_link_scalars(const Scalars& in, Efficiency& out) {
   out.hierarchy_exposed = in.share("hierarchy_exposed");
+  out.nvlink_rate = in.positive("nvlink_rate");
   out.nic_fraction = in.fraction("nic_fraction");
   out.nic_latency = in.us("nic_latency_us");
   out.dispatch_nic_fraction = in.fraction("dispatch_nic_fraction");

@@ -64,6 +64,8 @@ struct Efficiency {
   double loop_rate = 1;                              ///< one GEMM after another, relative to each alone
   double window_rate = 1;                            ///< sliding-window attention relative to the causal curve's rate
   double window_extra_keys = 0;  ///< keys a query costs beyond those it sees: partly masked tiles, pipeline filling
+  double fused_attention_rate = 1;  ///< fused attention in a training step relative to its table
+  double flash2_rate = 1;           ///< likewise
   double flex_rate = 1;          ///< FlexAttention relative to flash2
   double triton_rate = 1;        ///< the first FlashAttention's Triton kernel relative to flash2
   std::array<double, 20> pointwise_forward{}, pointwise_backward{};  ///< of HBM bandwidth, by PointwiseKind
@@ -79,6 +81,7 @@ struct Efficiency {
   CollectiveCurves nvlink_two{}, nvlink_four{};  ///< inside an NVLink domain, 2 and 3-4 ranks
   CollectiveCurves nvlink{};                     ///< 5 ranks and more; latency as of 8 ranks
   double hierarchy_exposed = 0;                  ///< share of the shorter of NVLink and NIC part that is not hidden
+  double nvlink_rate = 1;                        ///< collectives in a training step relative to their table
   double nic_fraction = 1;                       ///< achieved of the NIC's datasheet rate
   Seconds nic_latency;                           ///< per collective step across nodes
   BytesPerSecond dispatch_nvlink;                ///< DeepEP, HybridEP inside a domain, own rank's copies not counted

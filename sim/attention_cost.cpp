@@ -67,7 +67,8 @@ Price attention_cost(const models::Attention& work, models::OpSize size, const h
   const bool fused = runs_fused(work.backend, cluster.gpu);
   const hw::AttentionCurve& curve =
       curve_of(fused ? efficiency.attention[static_cast<std::size_t>(work.operand)] : efficiency.flash2, work);
-  double factor = efficiency.sustained * head_dim_rate(work, efficiency);
+  double factor = efficiency.sustained * head_dim_rate(work, efficiency) *
+                  (fused ? efficiency.fused_attention_rate : efficiency.flash2_rate);
   if (work.backend == models::AttentionBackend::flex) factor *= efficiency.flex_rate;
   if (work.backend == models::AttentionBackend::triton) factor *= efficiency.triton_rate;
   price.time = work.mask == models::Mask::window ? windowed(work, size.flops, curve, factor, efficiency)

@@ -197,7 +197,8 @@ PipelineTimes pipeline_times(const PricedProgram& priced, const ChunkCosts& chun
   const models::StepProgram& program = priced.program();
   PipelineTimes times;
   times.send_forward = times.send_backward = priced.model.price(models::Block{}, program.send).time;
-  times.send_overlapped = program.traits.p2p_overlap;
+  // Zero-bubble runtimes post their transfers asynchronously: weight gradients hide them (arXiv 2401.10241, section 4).
+  times.send_overlapped = program.traits.p2p_overlap || splits_backward(program.layout.schedule);
   double reached_at = 0;
   for (int c = 0; c < static_cast<int>(program.chunks.size()); ++c) {
     const ChunkCost& cost = chunks.of(c);

@@ -40,9 +40,9 @@ void head_part(BlockBuilder& b, TensorId x) {
                                    n);
   const TensorId softmax =
       b.tensor("softmax", TensorKind::activation, hw::DType::fp32, b.at(logits).rows, b.at(logits).columns);
-  // Fused cross-entropy reads the logits for the maximum, the sum and the result (10 bytes an element); the unfused
-  // one (torch in fp32) casts, subtracts, exponentiates and normalises in kernels of their own.
-  b.add("loss", Pointwise{.kind = PointwiseKind::loss, .passes = traits.fused_loss ? 10.0F / 6 : 16.0F / 6}, {logits},
+  // Fused cross-entropy touches its operands once; the unfused one (torch in fp32) casts, subtracts, exponentiates and
+  // normalises in kernels of their own, 16 bytes an element.
+  b.add("loss", Pointwise{.kind = PointwiseKind::loss, .passes = traits.fused_loss ? 1.0F : 16.0F / 6}, {logits},
         {softmax}, 8);
   if (context.layout().tp > 1) {
     const TensorId sums = b.tensor("loss_sums", TensorKind::activation, hw::DType::fp32, b.at(logits).rows, 3);
