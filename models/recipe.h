@@ -49,6 +49,7 @@ struct Traits {
   bool dp_gather_overlap = true; ///< parameter gathering behind the first microbatch's forward
   bool optimizer_overlap = false;///< parameter gathering starts with the optimizer step
   bool p2p_overlap = false;
+  bool p2p_scatter = false;      ///< TP ranks each send a share of a replicated activation and gather it behind
   bool ep_overlap = false;       ///< expert all-to-all of one microbatch behind the compute of another
   bool delay_wgrad = false;
   bool shared_expert_overlap = false;  ///< shared expert on a stream of its own beside dispatch

@@ -23,6 +23,7 @@ constexpr Named<bool Traits::*> kFlags[] = {
     {"dp_gather_overlap", &Traits::dp_gather_overlap},
     {"optimizer_overlap", &Traits::optimizer_overlap},
     {"p2p_overlap", &Traits::p2p_overlap},
+    {"p2p_scatter", &Traits::p2p_scatter},
     {"ep_overlap", &Traits::ep_overlap},
     {"delay_wgrad", &Traits::delay_wgrad},
     {"shared_expert_overlap", &Traits::shared_expert_overlap},

@@ -18,7 +18,7 @@ hw::Cluster cluster_of(const std::string& name) {
 }
 
 const hw::Node& default_profile() {
-  static const hw::Node profile = hw::Node::read_file(kRoot + "/calibration/profiles/default.json");
+  static const hw::Node profile = hw::Node::read_file(kRoot + "/calibration/profiles/tables.json");
   return profile;
 }
 
@@ -111,7 +111,7 @@ TEST(Refusals, NameFilePointerRuleAndValue) {
                   .starts_with("p.json: /devices/h100/gemm/mxfp8: the datasheet gives this GPU no such format, got "));
   EXPECT_EQ(refusal("h100", R"("norm":0.397)", R"("norm":1.5)"),
             "p.json: /shared/pointwise/forward/norm: must be a number above 0 and at most 1, got 1.5");
-  EXPECT_EQ(refusal("h100", R"("profile":"default")", R"("profile":"")"),
+  EXPECT_EQ(refusal("h100", R"("profile":"tables")", R"("profile":"")"),
             "p.json: /profile: must be a non-empty string, got \"\"");
 }
 

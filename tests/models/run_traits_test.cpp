@@ -197,7 +197,7 @@ TEST(Stacks, RefuseWhatTheyDoNotKnow) {
             "s.json: /traits/dropot: unknown trait (did you mean \"dropout\"?), got {\"value\":0,\"origin\":\"o\"}");
   EXPECT_EQ(traits(R"("dropout": {"value": 0})"), "s.json: /traits/dropout: missing key \"origin\"");
   EXPECT_EQ(traits(R"("attention": {"value": "flash", "origin": "o"})"),
-            "s.json: /traits/attention/value: must be one of fused, flash2, flex, sdpa, unfused (did you mean "
+            "s.json: /traits/attention/value: must be one of fused, flash2, flex, sdpa, unfused, triton (did you mean "
             "\"flash2\"?), got \"flash\"");
   EXPECT_EQ(stack_error(R"({"name": "s", "about": "a", "traits": {}, "releases": [{"traits": {}}]})"),
             "s.json: /releases/0: missing key \"from\"");
