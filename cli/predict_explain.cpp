@@ -9,6 +9,7 @@
 #include "cli/predict.h"
 #include "cli/text_table.h"
 #include "cli/wording.h"
+#include "models/critical_path.h"
 #include "models/lower.h"
 #include "sim/chunk_play.h"
 
@@ -85,11 +86,33 @@ std::string largest_ops(const sim::CostModel& model, const models::Block& block)
   return text;
 }
 
+/// The longest dependent chain of the block that takes most of the step: what would have to get faster.
+std::string critical_path_text(const sim::CostModel& model, const models::Block& block, std::size_t width) {
+  std::string text;
+  for (const auto& [pass, ops] : {std::pair{"forward", &block.forward}, {"backward", &block.backward}}) {
+    std::vector<hw::Seconds> times;
+    for (const models::Op& op : *ops) times.push_back(model.price(block, op).time);
+    const models::CriticalPath path = models::critical_path(*ops, times);
+    std::string chain;
+    for (const int i : path.ops) {
+      const auto index = static_cast<std::size_t>(i);
+      if (times[index] < 0.02 * path.length) continue;
+      chain += fmt::format("{}{} {:.2f}", chain.empty() ? "" : ", ", (*ops)[index].name, 1e3 * times[index].value);
+    }
+    text += paragraph("", fmt::format("critical path of {}, {}: {:.2f} ms; ops of 2 % and more: {}", block.label, pass,
+                                      1e3 * path.length.value, chain),
+                      width);
+  }
+  return text;
+}
+
 std::string block_table(const models::Run& run, const hw::Efficiency& efficiency, std::size_t width) {
   const models::StepProgram program = models::lower(run);
   const sim::CostModel model(program, run.cluster, efficiency);
   const sim::PricedProgram priced(model);
   std::vector<int> counts(program.blocks.size());
+  std::size_t heaviest = 0;
+  double most = 0;
   for (const models::ChunkProgram& chunk : program.chunks) {
     for (const models::BlockRun& blocks : chunk.blocks) counts[static_cast<std::size_t>(blocks.block)] += blocks.count;
   }
@@ -102,6 +125,12 @@ std::string block_table(const models::Run& run, const hw::Efficiency& efficiency
                    {"largest ops, ms"}});
   for (std::size_t i = 0; i < program.blocks.size(); ++i) {
     const models::Block& block = program.blocks[i];
+    const double share = counts[i] * (priced.blocks[i].forward.all().compute.total() +
+                                      priced.blocks[i].backward.all().compute.total());
+    if (share > most) {
+      most = share;
+      heaviest = i;
+    }
     const sim::OpSums forward = priced.blocks[i].forward.all(), backward = priced.blocks[i].backward.all();
     table.add({block.label, std::to_string(counts[i]), fmt::format("{:.2f}", 1e3 * forward.compute.total()),
                fmt::format("{:.2f}", 1e3 * backward.compute.total()),
@@ -110,7 +139,8 @@ std::string block_table(const models::Run& run, const hw::Efficiency& efficiency
   }
   std::string note = "of one microbatch on one GPU; comm: transfers of both passes, hidden or not";
   if (!run.recompute_known) note += "; with the stack's default recompute, before what was assumed to make it fit";
-  return table.text(width) + paragraph("", note, width);
+  return table.text(width) + paragraph("", note, width) + "\n" +
+         critical_path_text(model, program.blocks[heaviest], width);
 }
 
 }  // namespace
