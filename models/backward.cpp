@@ -159,6 +159,13 @@ class Derivation {
     emit(op.name, weight, {x, dy}, {weight_gradient(w)}, op.host_ops).weight_gradient = true;
   }
 
+  /// Where the rest of a ring was merged in: every step's backward reads the final result, so partial ones go.
+  TensorId merged(TensorId out) const {
+    for (const Op& op : block_.forward)
+      if (op.name == std::string_view("merge") && op.reads.contains(out)) out = op.writes[0];
+    return out;
+  }
+
   void derive(const Op& op, const Attention& work) {
     const TensorId out = op.writes[0];
     if (gradient(out) == kNoTensor) return;
@@ -166,7 +173,7 @@ class Derivation {
     back.backward = true;
     InlineVector<TensorId, 3> gradients;
     for (const TensorId in : op.reads) gradients.push_back(storage_gradient(in));
-    Op& core = emit(op.name, back, {gradient(out), out}, {}, op.host_ops);
+    Op& core = emit(op.name, back, {gradient(out), merged(out)}, {}, op.host_ops);
     for (int i = 1; i < op.writes.size(); ++i) core.reads.push_back(op.writes[i]);
     for (const TensorId in : op.reads) core.reads.push_back(in);
     for (const TensorId g : gradients) core.writes.push_back(g);

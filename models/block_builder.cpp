@@ -58,6 +58,11 @@ TensorId BlockBuilder::pointwise(const char* name, PointwiseKind kind, std::init
   return y;
 }
 
+void BlockBuilder::share_columns(TensorId id, std::int64_t columns) {
+  if (context_.traits().stack == "stepcast") return;
+  block_.tensors[static_cast<std::size_t>(id)].shared_columns = columns;
+}
+
 TensorId BlockBuilder::norm(const char* name, TensorId x) {
   const Module outer = module_;
   if (module_ != Module::mla_up_proj) module_ = Module::layernorm;

@@ -102,7 +102,7 @@ class Liveness {
  private:
   double size(std::size_t tensor) const {
     const Tensor& t = block_.tensors[tensor];
-    return t.kind == TensorKind::weight || t.kind == TensorKind::weight_gradient ? 0 : t.bytes().value;
+    return t.kind == TensorKind::weight || t.kind == TensorKind::weight_gradient ? 0 : t.stored_bytes().value;
   }
   void start(std::size_t tensor, std::vector<bool>& live, double& now) const {
     if (live[tensor]) return;
@@ -121,14 +121,30 @@ class Liveness {
   std::vector<int> last_use_;
 };
 
+double held_for_weights(const Block& block) {
+  std::vector<bool> counted(block.tensors.size(), false);
+  double held = 0;
+  for (const Op& op : block.backward) {
+    if (!op.weight_gradient) continue;
+    for (const TensorId id : op.reads) {
+      const auto at = static_cast<std::size_t>(id);
+      if (counted[at] || block.tensors[at].kind == TensorKind::weight) continue;
+      counted[at] = true;
+      held += block.tensors[at].stored_bytes().value;
+    }
+  }
+  return held;
+}
+
 void fill_memory(Block& block) {
   double kept = 0, offloaded = 0;
   for (const Tensor& tensor : block.tensors) {
     if (!tensor.kept || tensor.kind == TensorKind::weight) continue;
-    (tensor.offloaded ? offloaded : kept) += tensor.bytes().value;
+    (tensor.offloaded ? offloaded : kept) += tensor.stored_bytes().value;
   }
   block.kept = {kept};
   block.offloaded = {offloaded};
+  block.held_for_weights = {held_for_weights(block)};
   Liveness liveness(block);
   block.forward_peak = {std::max(0.0, liveness.peak(block.forward, false) - kept)};
   block.backward_peak = {std::max(0.0, liveness.peak(block.backward, true) - kept)};

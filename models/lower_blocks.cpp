@@ -1,5 +1,9 @@
 #include "models/lower_blocks.h"
 
+#include <string>
+#include <string_view>
+#include <vector>
+
 #include "models/backward.h"
 #include "models/blocks/layer_parts.h"
 
@@ -19,7 +23,8 @@ BlockContext context_of(const Run& run, const BlockVariant& variant) {
 
 TensorId layer_parts(BlockBuilder& b, const LayerSpec& layer, TensorId x) {
   if (b.context().model().dit) return dit_layer(b, layer, x);
-  if (layer.attention) x = layer.attention->mla ? mla_part(b, *layer.attention, x) : attention_part(b, *layer.attention, x);
+  if (layer.attention)
+    x = layer.attention->mla ? mla_part(b, *layer.attention, x) : attention_part(b, *layer.attention, x);
   if (layer.mamba) x = mamba_part(b, *layer.mamba, x);
   if (layer.mlp) x = mlp_part(b, *layer.mlp, x);
   if (layer.moe) x = moe_part(b, *layer.moe, x);
@@ -30,7 +35,8 @@ std::string label_of(const Model& model, const LayerSpec& layer) {
   if (model.dit) return "dit";
   std::string label;
   const auto join = [&label](const char* part) { label += (label.empty() ? "" : "+") + std::string(part); };
-  if (layer.attention) join(layer.attention->mla ? "mla" : layer.attention->window > 0 ? "window attention" : "attention");
+  if (layer.attention)
+    join(layer.attention->mla ? "mla" : layer.attention->window > 0 ? "window attention" : "attention");
   if (layer.mamba) join("mamba");
   if (layer.mlp) join("mlp");
   if (layer.moe) join("moe");
@@ -70,21 +76,37 @@ void write_forward(BlockBuilder& b, const BlockVariant& variant) {
   }
 }
 
-/// Kept activations of offloaded modules (or of the whole block) leave after forward and come back before backward.
+/// What Megatron-Core's fine-grained offloading calls a module: it offloads that module's inputs.
+bool named(const Op& op, const std::vector<std::string>& modules) {
+  const std::string_view op_name = op.name;
+  for (const std::string& module : modules) {
+    if (module == "attn_norm" && op_name == "attention_norm") return true;
+    if (module == "qkv_linear" && op_name == "qkv") return true;
+    if (module == "core_attn" && op_name == "core") return true;
+    if (module == "attn_proj" && op_name == "attention_out") return true;
+    if (module == "mlp_norm" && (op_name == "mlp_norm" || op_name == "moe_norm")) return true;
+    if (module == "expert_fc1" && op_name == "experts_fc1") return true;
+    if (module == "fused_group_mlp" && (op.module == Module::experts || op.module == Module::moe_act)) return true;
+    if (module == "moe_act" && op.module == Module::moe_act && op_name == "activation") return true;
+  }
+  return false;
+}
+
+/// Kept activations of offloaded blocks, or the kept inputs of offloaded modules, leave after forward and come back
+/// before backward.
 void offload(Block& block, const BlockVariant& variant, const Traits& traits) {
-  const bool modules = !traits.offload_modules.empty();
-  if (!variant.offloaded && !modules) return;
   double bytes = 0;
+  const auto leave = [&](TensorId id) {
+    Tensor& tensor = block.tensors[static_cast<std::size_t>(id)];
+    if (!tensor.kept || tensor.offloaded || tensor.kind == TensorKind::weight) return;
+    tensor.offloaded = true;
+    bytes += tensor.bytes().value;
+  };
   for (const Op& op : block.forward) {
-    const bool expert = op.module == Module::experts || op.module == Module::moe_act ||
-                        op.module == Module::moe_preprocess || op.module == Module::dispatch;
-    if (!variant.offloaded && !expert) continue;
-    for (const TensorId id : op.writes) {
-      Tensor& tensor = block.tensors[static_cast<std::size_t>(id)];
-      if (!tensor.kept || tensor.offloaded) continue;
-      tensor.offloaded = true;
-      bytes += tensor.bytes().value;
-    }
+    if (!variant.offloaded && !named(op, traits.offload_modules)) continue;
+    for (const TensorId id : op.reads) leave(id);
+    if (!variant.offloaded) continue;
+    for (const TensorId id : op.writes) leave(id);
   }
   if (bytes == 0) return;
   const auto copy = [bytes](bool to_host, Pass pass) {

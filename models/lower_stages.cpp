@@ -68,11 +68,22 @@ double optimizer_state_bytes(const Traits& traits) {
   return moments + (traits.master_weights ? 4 : 0);
 }
 
+/// FSDP that defers its reduction accumulates whole gradients, dense ones in the type that they are reduced in (torch
+/// FSDP2's unsharded_accumulated_grad; expert groups take the parameters' type).
+hw::Bytes gradient_bytes(const Run& run, const BlockParameters& p, const Shards& s) {
+  const Traits& t = run.traits;
+  const double gradient = hw::bytes_per_element(t.grad_dtype), reduced = hw::bytes_per_element(t.grad_reduce_dtype);
+  if (run.layout.fsdp == 0) return {gradient * (p.trainable_dense + p.trainable_expert)};
+  if (t.fsdp_defer_reduce && run.layout.microbatches > 1)
+    return {std::max(gradient, reduced) * p.trainable_dense + gradient * p.trainable_expert};
+  return {gradient * (p.trainable_dense / s.dense_weights + p.trainable_expert / s.expert_weights)};
+}
+
 StaticMemory memory_of(const Run& run, const StepProgram& program, const Held& held) {
   const Traits& t = run.traits;
   const BlockParameters& p = held.all;
   const Shards s = shards_of(run);
-  const double parameter = hw::bytes_per_element(t.param_dtype), gradient = hw::bytes_per_element(t.grad_dtype);
+  const double parameter = hw::bytes_per_element(t.param_dtype);
   const hw::DType narrow = matmul_type(run.precision);
   const bool fsdp = run.layout.fsdp > 0;
 
@@ -82,16 +93,17 @@ StaticMemory memory_of(const Run& run, const StepProgram& program, const Held& h
     // Row-wise and column-wise copies; where the parameters themselves are kept narrow, no 16-bit copy beside them.
     const double copies = 2 * hw::bytes_per_element(narrow);
     const bool primary = t.param_gather_dtype == narrow;
-    memory.quantised_weights = {(copies - (primary ? parameter : 0)) *
-                                (p.quantised_dense / s.dense_weights + p.quantised_expert / s.expert_weights)};
+    // Cached copies of weights that FSDP keeps gathered are whole; others are divided like the weights.
+    const bool whole = fsdp && !primary && program.data_parallel.gather != When::every_pass;
+    const double quantised = whole ? p.quantised_dense + p.quantised_expert
+                                   : p.quantised_dense / s.dense_weights + p.quantised_expert / s.expert_weights;
+    memory.quantised_weights = {(copies - (primary ? parameter : 0)) * quantised};
   }
   const double trained = p.trainable_dense / s.dense_states + p.trainable_expert / s.expert_states;
   memory.optimizer = {optimizer_state_bytes(t) * trained};
-  const bool accumulates_whole = !fsdp || (t.fsdp_defer_reduce && run.layout.microbatches > 1);
-  memory.gradients = {gradient * (accumulates_whole ? p.trainable_dense + p.trainable_expert
-                                                    : p.trainable_dense / s.dense_weights +
-                                                          p.trainable_expert / s.expert_weights)};
+  memory.gradients = gradient_bytes(run, p, s);
   if (fsdp) {
+    memory.gradients_in_backward = run.layout.microbatches == 1;
     const double gathered = hw::bytes_per_element(storage_type(run.precision));
     const bool resharded = program.data_parallel.gather == When::every_pass;
     const double expert = t.fsdp_experts && s.expert_weights > 1 ? p.expert : 0;
@@ -101,7 +113,8 @@ StaticMemory memory_of(const Run& run, const StepProgram& program, const Held& h
 }
 
 /// Bytes that the optimizer's kernels move per owned parameter: gradient, states and weights in and out, and with
-/// clipping a pass for the norm and one to scale. torch's foreach Adam makes about twenty passes in the parameter's type.
+/// clipping a pass for the norm and one to scale. torch's foreach Adam makes about twenty passes in the parameter's
+/// type.
 double optimizer_bytes(const Traits& t) {
   const double gradient = hw::bytes_per_element(t.grad_dtype), parameter = hw::bytes_per_element(t.param_dtype);
   if (!t.fused_optimizer) return 20 * parameter;

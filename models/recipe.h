@@ -68,6 +68,7 @@ struct Traits {
   double capacity_factor = 0;        ///< > 0: tokens dropped or padded to capacity; 0 = dropless
   bool router_gemm = true;
   bool fused_rope = true, fused_activation = true, fused_loss = true, fused_norm = true;
+  bool narrow_loss = false;          ///< the fused loss keeps 16-bit logits and row sums, no fp32 probabilities
   bool fused_clamped_glu = false;    ///< GPT-OSS's expert bias, clamp and gated product in one kernel
   bool fused_bias_dropout = true;    ///< bias, dropout and residual add in one kernel
   bool fused_permute = true;

@@ -23,16 +23,21 @@ bool covers(const RecomputeModules& modules, Module module) {
   }
 }
 
+bool of_moe(Module module) { return covers({.moe = true}, module); }
+
 /// Checkpointed modules run again as a whole; those whose output is merely discarded (Megatron's
 /// CheckpointWithoutOutput: layernorm, moe_act, mla_up_proj) run again up to what is read.
 bool whole_module(const Replay& replay, Module module) {
   if (replay.whole_block) return !replay.early_stop;
-  return module == Module::mlp || module == Module::core_attention || replay.modules.moe;
+  return module == Module::mlp || module == Module::core_attention || (replay.modules.moe && of_moe(module));
 }
 
-/// Collectives whose result is never kept: a gathered sequence shard is gathered again (Korthikanti et al., arXiv
+/// Ops whose result is never kept: a gathered sequence shard is gathered again (Korthikanti et al., arXiv
 /// 2205.05198, section 4.2.2), and a ring passes keys and values round again beside their gradients.
+/// Mamba convolves again (mamba_ssm's mamba_split_conv1d_scan_combined keeps only what the in-projection made).
 bool always_again(const Op& op) {
+  const auto* pointwise = std::get_if<Pointwise>(&op.work);
+  if (pointwise != nullptr) return pointwise->kind == PointwiseKind::conv;
   const auto* collective = std::get_if<Collective>(&op.work);
   return collective != nullptr && collective->kind == CollectiveKind::all_gather && collective->group == GroupKind::tp;
 }
@@ -48,7 +53,7 @@ class Inserter {
         done_(block.forward.size(), false) {
     for (std::size_t i = 0; i < block.forward.size(); ++i) {
       const Op& op = block.forward[i];
-      replayed_[i] = replay.whole_block || covers(replay.modules, op.module) || always_again(op);
+      replayed_[i] = replay.whole_block || covers(replay.modules, op.module) || always_again(op) || casts_discarded(op);
       for (const TensorId id : op.writes) producer_[static_cast<std::size_t>(id)] = static_cast<int>(i);
     }
   }
@@ -58,14 +63,28 @@ class Inserter {
     block_.backward.clear();
     block_.backward.reserve(gradients.size() + block_.forward.size());
     for (const Op& op : gradients) {
-      for (const TensorId id : op.reads) require(id);
+      for (const TensorId id : op.reads) require(id, op.module);
       block_.backward.push_back(op);
     }
   }
 
  private:
-  /// Backward reads `id`: run its producer again, or keep it.
-  void require(TensorId id) {
+  /// A cast of what is discarded: the linear keeps its input as it was and casts again in backward (Transformer
+  /// Engine's save_original_input, which Megatron-Core sets there). Behind a checkpointed module it keeps the cast.
+  bool casts_discarded(const Op& op) const {
+    const auto* pointwise = std::get_if<Pointwise>(&op.work);
+    if (pointwise == nullptr || pointwise->kind != PointwiseKind::cast) return false;
+    const int source = producer_[static_cast<std::size_t>(op.reads[0])];
+    return source >= 0 && replayed_[static_cast<std::size_t>(source)] &&
+           !whole_module(replay_, block_.forward[static_cast<std::size_t>(source)].module);
+  }
+
+  bool same_checkpoint(Module a, Module b) const {
+    return replay_.whole_block || a == b || (replay_.modules.moe && of_moe(a) && of_moe(b));
+  }
+
+  /// Backward of an op of module `reader` reads `id`: run its producer again, or keep it.
+  void require(TensorId id, Module reader) {
     Tensor& tensor = block_.tensors[static_cast<std::size_t>(id)];
     if (tensor.kind == TensorKind::weight || tensor.kind == TensorKind::gradient ||
         tensor.kind == TensorKind::weight_gradient)
@@ -75,11 +94,16 @@ class Inserter {
       tensor.kept = producer < 0 || !travels_again(block_.forward[static_cast<std::size_t>(producer)]);
       return;
     }
-    if (done_[static_cast<std::size_t>(producer)]) return;
     const Module module = block_.forward[static_cast<std::size_t>(producer)].module;
     if (whole_module(replay_, module)) {
+      // What a checkpointed module gave to others is theirs to keep.
+      if (!same_checkpoint(reader, module)) {
+        tensor.kept = true;
+        return;
+      }
+      if (done_[static_cast<std::size_t>(producer)]) return;
       for (std::size_t i = 0; i < block_.forward.size(); ++i)
-        if (replayed_[i] && (replay_.whole_block || block_.forward[i].module == module || replay_.modules.moe)) emit(i);
+        if (replayed_[i] && same_checkpoint(block_.forward[i].module, module)) emit(i);
     } else {
       emit(static_cast<std::size_t>(producer));
     }
@@ -89,7 +113,7 @@ class Inserter {
     if (done_[index]) return;
     done_[index] = true;
     Op op = block_.forward[index];
-    for (const TensorId id : op.reads) require(id);
+    for (const TensorId id : op.reads) require(id, op.module);
     op.pass = Pass::replay;
     block_.backward.push_back(op);
   }

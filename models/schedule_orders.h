@@ -23,15 +23,10 @@ TaskOrder gpipe(const Layout& layout, int stage, int microbatches);
 /// Microbatches per group of the interleaved order, for each group. All are >= pp unless there are fewer microbatches.
 std::vector<int> interleaved_groups(int pp, int microbatches);
 
-/// What the zero-bubble heuristic may do.
-struct ZeroBubbleRules {
-  int in_flight = 1;           ///< chunk forwards of a rank whose weight gradient is not done yet, at most
-  bool taper = false;          ///< also at most in_flight - stage forwards without an input gradient, as 1F1B has
-  bool forward_first = false;  ///< of a forward and an input gradient that are both there
-};
-
-/// Greedy layout of forward, input_grad and weight_grad over all ranks: see zero_bubble.cpp. Tries a few rules on a
-/// short pipeline, as the heuristic of arXiv 2401.10241, section 4, does, and keeps the one with the shortest makespan.
+/// Forward, input_grad and weight_grad of all ranks, laid out together in the order of time by list scheduling
+/// (zero_bubble_layer.h). Tries a few rules on a short pipeline and keeps the one whose ranks idle least between their
+/// first and last tasks, as arXiv 2401.10241, section 4, does; more microbatches repeat its steady state.
+///   in_flight  chunk forwards of a rank whose weight gradient is not done yet, at most
 std::vector<TaskOrder> zero_bubble(const Layout& layout, int microbatches, const PhaseTimes& times, int in_flight);
 
 }  // namespace models

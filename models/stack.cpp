@@ -36,6 +36,7 @@ constexpr Named<bool Traits::*> kFlags[] = {
     {"fused_activation", &Traits::fused_activation},
     {"fused_clamped_glu", &Traits::fused_clamped_glu},
     {"fused_loss", &Traits::fused_loss},
+    {"narrow_loss", &Traits::narrow_loss},
     {"fused_norm", &Traits::fused_norm},
     {"fused_bias_dropout", &Traits::fused_bias_dropout},
     {"fused_permute", &Traits::fused_permute},

@@ -45,9 +45,14 @@ struct Tensor {
   bool kept = false;                 ///< lives from forward to backward
   bool offloaded = false;            ///< waits in host memory meanwhile
   bool frozen = false;               ///< a weight that is not trained: no gradient
+  std::int64_t shared_columns = 0;   ///< columns that lie in another tensor's memory (v behind a norm of q and k only)
 
   double elements() const { return static_cast<double>(rows) * static_cast<double>(columns); }
   hw::Bytes bytes() const { return {elements() * hw::bytes_per_element(dtype)}; }
+  /// What it adds to the memory in use: bytes() less the shared columns.
+  hw::Bytes stored_bytes() const {
+    return {static_cast<double>(rows) * static_cast<double>(columns - shared_columns) * hw::bytes_per_element(dtype)};
+  }
 };
 
 // ---- Work: what an op does. One alternative per kind of kernel. ----
@@ -214,6 +219,9 @@ struct Block {
   hw::Bytes kept;                  ///< activations from forward to backward, per microbatch, on the device
   hw::Bytes offloaded;             ///< of the kept ones, those that wait in host memory
   hw::Bytes forward_peak, backward_peak;  ///< transient bytes beyond kept ones, at the worst op
+  /// What the weight-gradient ops read, inputs and output gradients: held from input gradients to weight gradients
+  /// where a schedule runs them apart (WeightGradStore of arXiv 2401.10241's fork).
+  hw::Bytes held_for_weights;
 };
 
 /// A run of equal blocks in a chunk.
@@ -247,6 +255,8 @@ struct Group {
 /// Bytes that one pipeline rank holds all the time.
 struct StaticMemory {
   hw::Bytes weights, quantised_weights, gradients, optimizer, gathered;  ///< gathered: FSDP buffers in use at once
+  /// Gradients appear while the only backward pass releases activations and gathered weights (FSDP, one microbatch).
+  bool gradients_in_backward = false;
 };
 
 struct StageProgram {

@@ -1,4 +1,7 @@
 #include <algorithm>
+#include <cstddef>
+#include <string>
+#include <vector>
 
 #include "models/schedule.h"
 #include "sim/prediction.h"
@@ -10,66 +13,121 @@ using models::Phase;
 
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
-/// Activation bytes of one chunk and microbatch.
+/// Activation bytes at one moment.
+struct Held {
+  double kept = 0;       ///< for a later backward
+  double transient = 0;  ///< in use by the running op besides
+
+  double total() const { return kept + transient; }
+};
+
+void raise(Held& worst, double kept, double transient) {
+  if (kept + transient > worst.total()) worst = {kept, transient};
+}
+
+/// One chunk and microbatch; `in_*` are worst moments within a pass, counted from an empty rank.
 struct ChunkActivations {
-  double kept = 0;            ///< between forward and backward
-  double forward_worst = 0;   ///< in forward: kept by the blocks so far and transient of the running one
-  double backward_worst = 0;  ///< in backward, where each block's are released as it ends
-  double transient = 0;       ///< largest of the blocks' in backward, where nothing is released (input gradients only)
+  std::vector<const models::Block*> blocks;  ///< in order, repeated ones too
+  double kept = 0;                           ///< between forward and backward
+  double held = 0;                           ///< between input gradients and weight gradients
+  Held in_forward, in_backward, in_input_grad;
 };
 
 ChunkActivations activations(const models::StepProgram& program, const models::ChunkProgram& chunk) {
   ChunkActivations result;
   for (const models::BlockRun& run : chunk.blocks) {
     const models::Block& block = program.blocks[at(run.block)];
-    // The last block of a run has the most before it.
+    result.blocks.insert(result.blocks.end(), at(run.count), &block);
     result.kept += run.count * block.kept.value;
-    result.forward_worst = std::max(result.forward_worst, result.kept + block.forward_peak.value);
-    result.backward_worst = std::max(result.backward_worst, result.kept + block.backward_peak.value);
-    result.transient = std::max(result.transient, block.backward_peak.value);
+    result.held += run.count * block.held_for_weights.value;
+    // The last block of a run has the most before it; backward releases from there.
+    raise(result.in_forward, result.kept, block.forward_peak.value);
+    raise(result.in_backward, result.kept, block.backward_peak.value);
   }
+  double now = result.kept;
+  for (auto block = result.blocks.rbegin(); block != result.blocks.rend(); ++block) {
+    raise(result.in_input_grad, now, (*block)->backward_peak.value);
+    now += (*block)->held_for_weights.value - (*block)->kept.value;
+  }
+  raise(result.in_input_grad, now, 0);
   return result;
+}
+
+/// A forward and another microbatch's backward run side by side, block by block (Megatron-Core
+/// combined_1f1b.py): what one keeps takes the place of what the other releases. Counted besides the backward's kept.
+Held in_merged(const ChunkActivations& forward, const ChunkActivations& backward) {
+  Held worst;
+  double now = 0;
+  const std::size_t steps = std::max(forward.blocks.size(), backward.blocks.size());
+  for (std::size_t i = 0; i < steps; ++i) {
+    double transient = 0;
+    if (i < forward.blocks.size()) {
+      now += forward.blocks[i]->kept.value;
+      transient += forward.blocks[i]->forward_peak.value;
+    }
+    const models::Block* released =
+        i < backward.blocks.size() ? backward.blocks[backward.blocks.size() - 1 - i] : nullptr;
+    if (released) transient += released->backward_peak.value;
+    raise(worst, now, transient);
+    if (released) now -= released->kept.value;
+  }
+  return worst;
 }
 
 /// The fullest moment of a rank.
 struct Moment {
-  double kept = 0, transient = 0;  ///< bytes; kept: of all microbatches in flight, the running task's own in part
+  Held held;
   models::PipelineTask task;
-
-  double total() const { return kept + transient; }
 };
 
 /// Activations over the tasks of a rank, in their order.
-Moment fullest(const std::vector<models::PipelineTask>& order, const std::vector<ChunkActivations>& chunks) {
+Moment fullest(const std::vector<models::PipelineTask>& order, const std::vector<ChunkActivations>& chunks,
+               bool merged) {
   Moment worst;
   double kept = 0;
-  const auto consider = [&](double before, double during, const models::PipelineTask& task) {
-    if (before + during > worst.total()) worst = {before, during, task};
+  const auto consider = [&](const Held& pass, const models::PipelineTask& task) {
+    if (kept + pass.total() > worst.held.total()) worst = {{kept + pass.kept, pass.transient}, task};
   };
-  for (const models::PipelineTask& task : order) {
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const models::PipelineTask& task = order[i];
     const ChunkActivations& chunk = chunks[at(task.chunk)];
+    const models::PipelineTask* next = i + 1 < order.size() ? &order[i + 1] : nullptr;
+    if (merged && next && task.phase == Phase::forward && next->phase == Phase::backward &&
+        next->microbatch != task.microbatch) {
+      const ChunkActivations& other = chunks[at(next->chunk)];
+      consider(in_merged(chunk, other), *next);
+      kept += chunk.kept - other.kept;
+      ++i;
+      continue;
+    }
     switch (task.phase) {
       case Phase::forward:
-        consider(kept, chunk.forward_worst, task);
+        consider(chunk.in_forward, task);
         kept += chunk.kept;
         break;
       case Phase::backward:
         kept -= chunk.kept;
-        consider(kept, chunk.backward_worst, task);
+        consider(chunk.in_backward, task);
         break;
-      case Phase::input_grad: consider(kept, chunk.transient, task); break;
-      case Phase::weight_grad: kept -= chunk.kept; break;  // its inputs are held until here
+      case Phase::input_grad:
+        kept -= chunk.kept;
+        consider(chunk.in_input_grad, task);
+        kept += chunk.held;
+        break;
+      case Phase::weight_grad: kept -= chunk.held; break;
     }
   }
   return worst;
 }
 
-/// Microbatches after which a schedule has warmed up and run for a period; GPipe warms up over all.
+/// Microbatches after which a schedule has warmed up and run for a period; GPipe warms up over all. The interleaved
+/// one spreads what pp does not divide over its groups, so that rest stays.
 int enough_microbatches(const models::Layout& layout) {
   const int in_flush = layout.microbatches / std::max(1, layout.flushes);
   if (layout.schedule == models::Schedule::gpipe) return in_flush;
-  const bool plain = layout.schedule == models::Schedule::one_f_one_b;
-  return std::min(in_flush, (plain ? 1 : 3) * layout.pp + 2);
+  if (layout.schedule == models::Schedule::one_f_one_b && layout.vp == 1) return std::min(in_flush, layout.pp + 2);
+  const int rest = in_flush % layout.pp;
+  return std::min(in_flush, std::max(3, rest) * layout.pp + rest);
 }
 
 const char* name(Phase phase) {
@@ -88,36 +146,54 @@ double pipeline_buffers(const models::StepProgram& program) {
   return program.layout.pp > 1 && send ? 2 * send->payload.value : 0;
 }
 
-Memory rank_memory(const models::Run& run, const models::StepProgram& program, int stage, const Moment& moment) {
+/// What all moments of a step share.
+double fixed_bytes(const models::StaticMemory& memory) {
+  return (memory.weights + memory.quantised_weights + memory.optimizer).value;
+}
+
+/// Of a rank: activations, gathered weights and gradients when they are most together.
+struct Fullest {
+  Held held;
+  double gathered = 0, gradients = 0;
+  std::string when;
+
+  double total() const { return held.total() + gathered + gradients; }
+};
+
+std::string when(const models::PipelineTask& task) {
+  return std::string(name(task.phase)) + " of chunk " + std::to_string(task.chunk) + ", microbatch " +
+         std::to_string(task.microbatch);
+}
+
+Fullest fullest_of(const models::StaticMemory& memory, const Moment& moment,
+                   const std::vector<ChunkActivations>& chunks) {
+  Fullest worst{moment.held, memory.gathered.value, memory.gradients.value, when(moment.task)};
+  if (!memory.gradients_in_backward) return worst;
+  // Either activations and gathered weights are there, or gradients: both change block by block in between.
+  worst.gradients = 0;
+  Fullest end{.held = {}, .gradients = memory.gradients.value, .when = "end of backward"};
+  for (const ChunkActivations& chunk : chunks)
+    if (!chunk.blocks.empty())
+      end.held.transient = std::max(end.held.transient, chunk.blocks.front()->backward_peak.value);
+  return end.total() > worst.total() ? end : worst;
+}
+
+Memory rank_memory(const models::Run& run, const models::StepProgram& program, int stage, const Fullest& fullest) {
   const models::StaticMemory& fixed = program.stages[at(stage)].memory;
   Memory memory;
   memory.stage = stage;
   memory.available = run.cluster.gpu.memory;
-  memory.moment = std::string(name(moment.task.phase)) + " of chunk " + std::to_string(moment.task.chunk) +
-                  ", microbatch " + std::to_string(moment.task.microbatch);
+  memory.moment = fullest.when;
   memory.items = {{"weights", fixed.weights + fixed.quantised_weights},
-                  {"gradients", fixed.gradients},
+                  {"gradients", {fullest.gradients}},
                   {"optimizer", fixed.optimizer},
-                  {"activations", {moment.kept}},
-                  {"transient", {moment.transient}},
-                  {"gathered", fixed.gathered},
+                  {"activations", {fullest.held.kept}},
+                  {"transient", {fullest.held.transient}},
+                  {"gathered", {fullest.gathered}},
                   {"communication", {pipeline_buffers(program)}},
                   {"overhead", {program.traits.allocator_overhead_gib * hw::kGiB}}};
   for (const MemoryItem& item : memory.items) memory.peak += item.bytes;
   return memory;
-}
-
-/// The running task's transient bytes count its own kept ones; they belong to the activations.
-Moment split(Moment moment, const std::vector<ChunkActivations>& chunks) {
-  if (moment.task.phase == Phase::input_grad) return moment;
-  const double own = std::min(chunks[at(moment.task.chunk)].kept, moment.transient);
-  moment.kept += own;
-  moment.transient -= own;
-  return moment;
-}
-
-double fixed_bytes(const models::StaticMemory& memory) {
-  return (memory.weights + memory.quantised_weights + memory.gradients + memory.optimizer + memory.gathered).value;
 }
 
 }  // namespace
@@ -126,20 +202,21 @@ Memory predict_memory(const models::Run& run, const models::StepProgram& program
   std::vector<ChunkActivations> chunks;
   chunks.reserve(program.chunks.size());
   for (const models::ChunkProgram& chunk : program.chunks) chunks.push_back(activations(program, chunk));
-  const auto orders =
-      models::pipeline_schedule(program.layout, enough_microbatches(program.layout), {}, program.traits.ep_overlap);
-  Moment worst;
+  const bool merged = program.traits.ep_overlap;
+  const auto orders = models::pipeline_schedule(program.layout, enough_microbatches(program.layout), {}, merged);
+  Fullest worst;
   int fullest_stage = 0;
   double most = -1;
   for (int stage = 0; stage < program.layout.pp; ++stage) {
-    const Moment moment = fullest(orders[at(stage)], chunks);
-    const double bytes = moment.total() + fixed_bytes(program.stages[at(stage)].memory);
+    const models::StaticMemory& fixed = program.stages[at(stage)].memory;
+    const Fullest rank = fullest_of(fixed, fullest(orders[at(stage)], chunks, merged), chunks);
+    const double bytes = rank.total() + fixed_bytes(fixed);
     if (bytes <= most) continue;
     most = bytes;
-    worst = moment;
+    worst = rank;
     fullest_stage = stage;
   }
-  return rank_memory(run, program, fullest_stage, split(worst, chunks));
+  return rank_memory(run, program, fullest_stage, worst);
 }
 
 }  // namespace sim

@@ -182,6 +182,8 @@ TensorId attention_part(BlockBuilder& b, const AttentionSpec& spec, TensorId x) 
   if (spec.qk_norm) {
     b.weight("qk_norm", 2, spec.head_dim);
     const float share = static_cast<float>(q + kv / 2) / static_cast<float>(q + kv + gate);
+    // Values and gate pass unchanged: kept once, with the normed queries and keys.
+    b.share_columns(qkv, kv / 2 + gate);
     qkv = b.pointwise("qk_norm", PointwiseKind::qk_norm, {qkv}, share);
   }
   if (context.model().position == Position::rotary) qkv = rotate(b, qkv, q + kv / 2);

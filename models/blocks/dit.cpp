@@ -28,6 +28,7 @@ TensorId self_attention(BlockBuilder& b, const AttentionSpec& spec, TensorId x) 
   TensorId qkv = b.linear({.name = "qkv", .in = hidden, .out = 3 * inner, .bias = true, .copies = apart ? 3 : 1},
                           b.enter_tp(b.quantise(fp32_norm(b, "modulated_norm", x))));
   b.weight("qk_norm", 2, inner);
+  b.share_columns(qkv, inner);  // values are kept once, behind the norm
   qkv = b.pointwise("qk_norm", PointwiseKind::qk_norm, {qkv}, kQkNormPasses * 2 / 3);
   qkv = b.pointwise("rope", PointwiseKind::rope, {qkv}, kRopePasses * 2 / 3);
   const TensorId out = core_attention(b, spec, {qkv});
@@ -48,6 +49,7 @@ TensorId cross_attention(BlockBuilder& b, const AttentionSpec& spec, TensorId x)
   TensorId kv = b.linear({.name = "cross_kv", .in = hidden, .out = 2 * inner, .bias = true}, b.quantise(text));
   b.weight("cross_qk_norm", 2, inner);
   q = b.pointwise("cross_q_norm", PointwiseKind::qk_norm, {q}, kQkNormPasses);
+  b.share_columns(kv, inner);
   kv = b.pointwise("cross_k_norm", PointwiseKind::qk_norm, {kv}, kQkNormPasses / 2);
   const std::int64_t rows = b.at(q).rows;
   const TensorId out = b.activation("cross_out", rows, inner);
@@ -67,7 +69,7 @@ TensorId cross_attention(BlockBuilder& b, const AttentionSpec& spec, TensorId x)
         {q, kv}, {out, lse}, 4);
   b.set_module(Module::attention);
   const TensorId y = b.linear({.name = "cross_out", .in = inner, .out = hidden, .bias = true}, out);
-  return gated_residual(b, b.leave_tp(y), x);
+  return b.pointwise("cross_residual", PointwiseKind::residual, {b.leave_tp(y), x});  // no gate here
 }
 
 }  // namespace

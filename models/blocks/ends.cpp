@@ -44,6 +44,12 @@ void head_part(BlockBuilder& b, TensorId x) {
   // normalises in kernels of their own, 16 bytes an element.
   b.add("loss", Pointwise{.kind = PointwiseKind::loss, .passes = traits.fused_loss ? 1.0F : 16.0F / 6}, {logits},
         {softmax}, 8);
+  if (traits.narrow_loss) {
+    b.share_columns(softmax, b.at(softmax).columns / 2);
+  } else if (!traits.fused_loss) {
+    // torch: the caller's reference keeps the logits beside the log-softmax until backward has ended.
+    b.block().tensors[static_cast<std::size_t>(logits)].kept = true;
+  }
   if (context.layout().tp > 1) {
     const TensorId sums = b.tensor("loss_sums", TensorKind::activation, hw::DType::fp32, b.at(logits).rows, 3);
     b.add("loss_all_reduce",

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "hw/node.h"
 #include "models/model_flops.h"
@@ -14,7 +17,8 @@ namespace {
 /// A run of the source tree's own descriptions; `more` is spliced into the object.
 Run run_of(const std::string& model, const std::string& more, const std::string& precision = "bf16") {
   Library library({STEPCAST_SOURCE_DIR});
-  const std::string text = R"({"model": ")" + model + R"(", "system": "h100", "precision": ")" + precision + R"(", )" + more + "}";
+  const std::string text =
+      R"({"model": ")" + model + R"(", "system": "h100", "precision": ")" + precision + R"(", )" + more + "}";
   return parse_run(hw::Node::parse(text, "test"), library, false);
 }
 
@@ -35,7 +39,9 @@ Totals flops_of(const Run& run, bool attention = true) {
       const Block& block = program.blocks[static_cast<std::size_t>(part.block)];
       for (const Op& op : block.forward) totals.forward += part.count * flops(block, op);
       for (const Op& op : block.backward) {
-        double& sum = op.pass == Pass::replay ? totals.replay : op.weight_gradient ? totals.weight_grad : totals.input_grad;
+        double& sum = op.pass == Pass::replay ? totals.replay
+                      : op.weight_gradient    ? totals.weight_grad
+                                              : totals.input_grad;
         sum += part.count * flops(block, op);
       }
     }
@@ -99,9 +105,11 @@ TEST(Lower, FullRecomputeReplaysTheForward) {
 // recompute; with tp and sequence parallelism all of it is divided by t.
 TEST(Lower, KeptBytesOfAGptLayerAreThePapers) {
   for (const auto& [tp, sp] : {std::pair{1, false}, std::pair{8, true}}) {
-    const models::Run run = run_of("megatron-22b", R"("gpus": 8, "framework": "megatron-lm", "release": "2022",
+    const models::Run run = run_of("megatron-22b",
+                                   R"("gpus": 8, "framework": "megatron-lm", "release": "2022",
       "recompute": {"mode": "none"}, "zero": 0, "seq_len": 2048, "gbs": 8, "mbs": 1, "tp": )" +
-                                               std::to_string(tp) + R"(, "sp": )" + (sp ? "true" : "false"), "fp16");
+                                       std::to_string(tp) + R"(, "sp": )" + (sp ? "true" : "false"),
+                                   "fp16");
     const StepProgram program = lower(run);
     const double sbh = 2048.0 * 6144;
     const double expected = sbh * (34 + 5.0 * 64 * 2048 / 6144) / tp;
@@ -110,6 +118,97 @@ TEST(Lower, KeptBytesOfAGptLayerAreThePapers) {
         EXPECT_NEAR(block.kept.value / expected, 1, 0.03);
       }
   }
+}
+
+const Block& layer_of(const StepProgram& program) {
+  for (const Block& block : program.blocks)
+    if (block.kind == BlockKind::layer) return block;
+  throw std::logic_error("no layer");
+}
+
+const Tensor* kept_tensor(const Block& block, const std::string& name) {
+  for (const Tensor& tensor : block.tensors)
+    if (tensor.kept && tensor.name == name) return &tensor;
+  return nullptr;
+}
+
+// Rajbhandari et al., arXiv 1910.02054, figure 1: 2 + 2 + 12 bytes a parameter; optimizer states, or everything,
+// divided over 64 ranks: 16, 4 + 12/64 and 16/64.
+TEST(Lower, StatesOfZeroStagesAreThePapers) {
+  for (const auto& [layout, expected] : {std::pair{R"("zero": 0)", 16.0}, std::pair{R"("zero": 1)", 4 + 12.0 / 64},
+                                         std::pair{R"("fsdp": 64, "zero": 3)", 0.25}}) {
+    const models::Run run = run_of("llama3-8b", std::string(
+                                                    R"("gpus": 64, "framework": "megatron-bridge", "release": "26.06",
+      "seq_len": 4096, "gbs": 128, "mbs": 1, )") + layout);
+    const StaticMemory memory = lower(run).stages[0].memory;
+    const double states = (memory.weights + memory.quantised_weights + memory.gradients + memory.optimizer).value;
+    EXPECT_NEAR(states / 8.03e9, expected, 0.001 * expected) << layout;
+  }
+}
+
+// arXiv 2401.10241, 1.5B: 6144 tokens of a microbatch, h 2304, 24 heads, unfused attention with dropout. Two bytes a
+// value: inputs of two norms, two norms' outputs, attention's output (5 h), q k v (3 h), both sides of the activation
+// (8 h), scores and their dropped copy (2 a s); one byte: two hidden masks (2 h) and the scores' (a s). Weight
+// gradients read the linears' inputs (1 + 1 + 1 + 4 h) and output gradients (3 + 1 + 4 + 1 h).
+TEST(Lower, KeptBytesOfAZeroBubbleLayerByHand) {
+  const models::Run run =
+      run_of("zb-1.5b", R"("gpus": 8, "framework": "megatron-lm", "release": "zero-bubble fork, 2023",
+    "zero": 0, "pp": 8, "seq_len": 1024, "gbs": 144, "mbs": 6, "schedule": "zb-1p", "recompute": {"mode": "none"})",
+             "fp16");
+  const StepProgram program = lower(run);
+  const Block& layer = layer_of(program);
+  const double tokens = 6144, h = 2304, scores = 24.0 * 1024;
+  EXPECT_NEAR(layer.kept.value / (tokens * (2 * (5 + 3 + 8) * h + 2 * h + 5 * scores)), 1, 0.002);
+  EXPECT_NEAR(layer.held_for_weights.value / (tokens * 2 * (7 + 9) * h), 1, 0.001);
+}
+
+// What a selective recompute discards is not kept in its quantised form either; a checkpointed module's result is.
+TEST(Lower, CastsOfDiscardedActivationsAreMadeAgain) {
+  const auto kept = [](const std::string& modules) {
+    const models::Run run = run_of("qwen3-30b-a3b",
+                                   R"("gpus": 8, "ep": 8, "framework": "megatron-bridge", "release": "26.06",
+      "seq_len": 4096, "gbs": 64, "mbs": 1, "recompute": {"mode": "selective", "modules": [)" +
+                                       modules + "]}",
+                                   "fp8-cs");
+    return layer_of(lower(run)).kept.value;
+  };
+  // Rows of the experts: 4096 * 8, their activation 768 wide, a byte a value.
+  EXPECT_DOUBLE_EQ(kept(R"("core_attn")") - kept(R"("core_attn", "moe_act")"), 4096.0 * 8 * 768);
+}
+
+TEST(Lower, CheckpointedAttentionLeavesItsResultToTheProjection) {
+  const models::Run run =
+      run_of("llama3-8b", R"("gpus": 8, "framework": "megatron-bridge", "release": "26.06", "seq_len": 4096,
+    "gbs": 8, "mbs": 1, "recompute": {"mode": "selective", "modules": ["core_attn"]})");
+  const StepProgram program = lower(run);
+  EXPECT_NE(kept_tensor(layer_of(program), "attention_out"), nullptr);
+  EXPECT_EQ(kept_tensor(layer_of(program), "lse"), nullptr);
+}
+
+// Megatron-Core offloads the inputs of the named module: for expert_fc1 the permuted rows, [6 * 8192, 2688] in bf16.
+TEST(Lower, OffloadedModulesGiveTheirInputs) {
+  const models::Run run =
+      run_of("nemotron3-nano", R"("gpus": 16, "ep": 8, "framework": "megatron-bridge", "release": "26.06",
+    "seq_len": 8192, "gbs": 16, "mbs": 1, "extra": {"fine_grained_offload_modules": ["expert_fc1"]})");
+  for (const Block& block : lower(run).blocks)
+    if (block.label == "moe") {
+      EXPECT_DOUBLE_EQ(block.offloaded.value, 6.0 * 8192 * 2688 * 2);
+    }
+}
+
+// A WAN 2.1 block on 18720 tokens in bf16, hidden 5120, ffn 2.7 * hidden, in units of one hidden tensor: x and three
+// norms' outputs with the two residual streams in between (6), self-attention's q and k before and after norm and
+// rotation, v once (5), its result and projection (2), cross-attention's q twice and result (3), both sides of the GELU
+// (5.4) and the MLP's result for its gate (1).
+TEST(Lower, KeptBytesOfADiffusionBlockByHand) {
+  const models::Run run =
+      run_of("wan2.1-14b", R"("gpus": 8, "framework": "dfm-megatron", "seq_len": 18720, "gbs": 8, "mbs": 1,
+    "recompute": {"mode": "none"})");
+  EXPECT_NEAR(layer_of(lower(run)).kept.value / (22.4 * 18720 * 5120 * 2), 1, 0.01);
+  const models::Run ring =
+      run_of("wan2.1-14b", R"("gpus": 8, "cp": 4, "framework": "dfm-megatron", "seq_len": 74880, "gbs": 8,
+    "mbs": 1, "recompute": {"mode": "none"})");
+  EXPECT_NEAR(layer_of(lower(ring)).kept.value / (22.4 * 18720 * 5120 * 2), 1, 0.01);
 }
 
 TEST(Lower, FullRecomputeKeepsOnlyTheInput) {
@@ -123,7 +222,8 @@ TEST(Lower, FullRecomputeKeepsOnlyTheInput) {
 }
 
 TEST(Lower, NeedsAreEarlierAndOperandsExist) {
-  const models::Run run = run_of("deepseek-v3", R"("gpus": 1024, "framework": "megatron-bridge", "release": "26.06", "tp": 2,
+  const models::Run run =
+      run_of("deepseek-v3", R"("gpus": 1024, "framework": "megatron-bridge", "release": "26.06", "tp": 2,
     "sp": true, "pp": 8, "vp": 4, "ep": 64, "seq_len": 4096, "gbs": 8192, "mbs": 1,
     "extra": {"pp_layout": "Et|(tt|)*30mL"}, "recompute": {"mode": "selective", "modules": ["mla_up_proj", "mlp"]})");
   const StepProgram program = lower(run);
@@ -145,8 +245,10 @@ TEST(Lower, BackwardReadsOnlyWhatIsThere) {
   for (const char* recompute : {R"({"mode": "none"})", R"({"mode": "full", "layers": 61})",
                                 R"({"mode": "selective", "modules": ["mla_up_proj", "mlp", "moe_act", "layernorm"]})",
                                 R"({"mode": "selective", "modules": ["moe", "core_attn"]})"}) {
-    const models::Run run = run_of("deepseek-v3", std::string(R"("gpus": 64, "ep": 64, "seq_len": 4096, "gbs": 64, "mbs": 1,
-      "framework": "megatron-bridge", "release": "26.06", "recompute": )") + recompute);
+    const models::Run run =
+        run_of("deepseek-v3", std::string(R"("gpus": 64, "ep": 64, "seq_len": 4096, "gbs": 64, "mbs": 1,
+      "framework": "megatron-bridge", "release": "26.06", "recompute": )") +
+                                  recompute);
     const StepProgram program = lower(run);
     for (const Block& block : program.blocks) {
       std::vector<bool> there(block.tensors.size(), false);

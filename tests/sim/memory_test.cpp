@@ -6,24 +6,27 @@
 namespace sim {
 namespace {
 
-/// `pp` ranks of one chunk each, `layers` blocks a chunk that keep 10 bytes; transient 1 byte in forward and 5 in
-/// backward; 100 bytes of weights.
+/// `pp` ranks of `vp` chunks each, `layers` blocks a chunk that keep 10 bytes, of which weight gradients need 8;
+/// transient 1 byte in forward and 5 in backward; 100 bytes of weights.
 models::StepProgram tiny_program(int pp, int layers, int microbatches,
-                                 models::Schedule schedule = models::Schedule::one_f_one_b) {
+                                 models::Schedule schedule = models::Schedule::one_f_one_b, int vp = 1) {
   models::StepProgram program;
   program.layout.pp = pp;
+  program.layout.vp = vp;
   program.layout.gpus = pp;
   program.layout.microbatches = microbatches;
   program.layout.schedule = schedule;
   models::Block block;
   block.kept = {10};
+  block.held_for_weights = {8};
   block.forward_peak = {1};
   block.backward_peak = {5};
   program.blocks.push_back(block);
   program.stages.resize(static_cast<std::size_t>(pp));
-  for (int s = 0; s < pp; ++s) {
+  for (int c = 0; c < pp * vp; ++c) {
+    const int s = c % pp;
     program.chunks.push_back({.stage = s, .blocks = {{.block = 0, .count = static_cast<std::int16_t>(layers)}}});
-    program.stages[static_cast<std::size_t>(s)].chunks = {s};
+    program.stages[static_cast<std::size_t>(s)].chunks.push_back(c);
     program.stages[static_cast<std::size_t>(s)].memory.weights = {100};
   }
   program.send.work = models::SendRecv{};
@@ -103,6 +106,53 @@ TEST(Memory, ItemsAddUpToThePeak) {
   EXPECT_DOUBLE_EQ(sum, memory.peak.value);
   EXPECT_DOUBLE_EQ(item(memory, "communication"), 34);
   EXPECT_DOUBLE_EQ(item(memory, "overhead"), 0.5 * hw::kGiB);
+}
+
+// Megatron-LM's interleaved schedule on 4 ranks of 5 chunks: rank 0 has 2*3 + 4*4 forwards ahead and one more in
+// steady state, 23 in flight, however many groups of 4 microbatches follow.
+TEST(Memory, InterleavedFlight) {
+  for (const int microbatches : {8, 16, 64}) {
+    const auto program = tiny_program(4, 1, microbatches, models::Schedule::interleaved, 5);
+    EXPECT_DOUBLE_EQ(predict_memory(run_with(1e9), program).peak.value, 100 + 23 * 10 + 5) << microbatches;
+  }
+}
+
+// Forward of one microbatch beside backward of another, two layers each: 20 are kept; the forward's first layer adds
+// 10 before the backward's last has released its 10, both with their transient bytes. Run one after the other with two
+// microbatches in flight it would be 145.
+TEST(Memory, MergedForwardAndBackwardHoldOneLayerMore) {
+  models::StepProgram program = tiny_program(1, 2, 4);
+  program.traits.ep_overlap = true;
+  const Memory memory = predict_memory(run_with(200), program);
+  EXPECT_DOUBLE_EQ(memory.peak.value, 100 + 20 + 10 + 1 + 5);
+  EXPECT_DOUBLE_EQ(item(memory, "activations"), 30);
+  EXPECT_EQ(memory.moment, "backward of chunk 0, microbatch 0");
+}
+
+// One microbatch under FSDP: at the start of backward 10 kept, 5 transient and 25 gathered; at its end 5 transient and
+// the gradients.
+TEST(Memory, GradientsReplaceActivationsInTheOnlyBackward) {
+  models::StepProgram program = tiny_program(1, 1, 1);
+  program.stages[0].memory.gathered = {25};
+  program.stages[0].memory.gradients = {30};
+  program.stages[0].memory.gradients_in_backward = true;
+  const Memory start = predict_memory(run_with(200), program);
+  EXPECT_DOUBLE_EQ(start.peak.value, 140);
+  EXPECT_DOUBLE_EQ(item(start, "gradients"), 0);
+  program.stages[0].memory.gradients = {40};
+  const Memory end = predict_memory(run_with(200), program);
+  EXPECT_DOUBLE_EQ(end.peak.value, 145);
+  EXPECT_DOUBLE_EQ(item(end, "gathered"), 0);
+  EXPECT_EQ(end.moment, "end of backward");
+}
+
+// One rank runs F B W F B W: at most one microbatch is there. Where weight gradients read more (30) than was kept (10),
+// the end of the input gradients is the fullest moment.
+TEST(Memory, InputGradientsLeaveWhatWeightGradientsRead) {
+  models::StepProgram program = tiny_program(1, 1, 4, models::Schedule::zb_1p);
+  EXPECT_DOUBLE_EQ(predict_memory(run_with(200), program).peak.value, 115);
+  program.blocks[0].held_for_weights = {30};
+  EXPECT_DOUBLE_EQ(predict_memory(run_with(200), program).peak.value, 130);
 }
 
 // The zero-bubble schedules hold what weight gradients read until those have run: never less than 1F1B.
