@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "hw/efficiency.h"
+#include "hw/error_text.h"
 #include "hw/input_error.h"
 
 namespace calibration {
@@ -133,7 +134,9 @@ class Reader {
 
   void read(const std::filesystem::path& path) {
     std::map<std::string, int> first_line;
-    for (const hw::Node::Line& line : hw::Node::read_lines(path)) {
+    const std::vector<hw::Node::Line> lines = hw::Node::read_lines(path);
+    if (lines.empty()) throw hw::InputError(hw::printable(path.string()) + ": is empty");
+    for (const hw::Node::Line& line : lines) {
       ValidatedRow& row = rows_.emplace_back();
       row.file = path.string();
       row.line = line.number;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/data_directory.h"
@@ -73,7 +74,8 @@ std::string meant(const std::string& word, const std::vector<std::string>& known
 
 /// Refuses what CLI11 left over: a misspelt flag first, because its value is left over too.
 void refuse_rest(const CLI::App& app, const CLI::App* verb) {
-  const std::vector<std::string> rest = app.remaining(true);
+  std::vector<std::string> rest = app.remaining(true);
+  std::erase(rest, "--");  // what follows is no flag
   if (rest.empty()) return;
   const auto flag = std::find_if(rest.begin(), rest.end(), [](const auto& word) { return word.starts_with('-'); });
   if (flag != rest.end()) {
@@ -106,6 +108,16 @@ void describe(CLI::App& app, Options& options) {
   app.footer("stepcast VERB --help tells the rest. Exit status: 0 done, 1 the answer is no, 2 bad input.");
 }
 
+/// CLI11's words for a flag without its value or given twice, as a rule.
+std::string complaint(const std::string& what) {
+  constexpr std::string_view kNeeds = ": 1 required ", kMissing = " missing", kTwice = ": At Most 1 required";
+  if (const auto at = what.find(kTwice); at != std::string::npos) return what.substr(0, at) + ": must be given once";
+  const auto at = what.find(kNeeds);
+  if (at == std::string::npos || !what.ends_with(kMissing)) return what;
+  const auto from = at + kNeeds.size();
+  return what.substr(0, at) + ": needs " + what.substr(from, what.size() - kMissing.size() - from);
+}
+
 /// --help and --version, answered; nothing where a verb is to be run.
 std::optional<Answer> parse(CLI::App& app, int argc, const char* const* argv) try {
   app.parse(argc, argv);
@@ -115,7 +127,7 @@ std::optional<Answer> parse(CLI::App& app, int argc, const char* const* argv) tr
 } catch (const CLI::CallForHelp&) {
   return Answer{.out = app.help()};
 } catch (const CLI::ParseError& error) {
-  throw hw::InputError(hw::printable(error.what()));
+  throw hw::InputError(hw::printable(complaint(error.what())));
 }
 
 }  // namespace

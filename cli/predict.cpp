@@ -21,6 +21,7 @@ Answer predict(const PredictOptions& options, const models::DataDirectory& data)
   if (options.run.empty()) throw hw::InputError("predict: needs RUN.json, the description of a run (docs/runs.md)");
   const sim::Tier tier = parse_tier(options.tier);
   const bool with_timeline = !options.timeline.empty();
+  if (options.timeline == "-") throw hw::InputError("--timeline: must be a file, got -");
   if (with_timeline && tier != sim::Tier::events) throw hw::InputError("--timeline: needs --tier events");
 
   models::Library library(data);

@@ -117,6 +117,7 @@ std::vector<std::size_t> TextTable::widths(std::size_t width, std::size_t indent
 }
 
 std::string TextTable::text(std::size_t width, std::size_t indent) const {
+  if (columns_.empty()) return "";
   const std::vector<std::size_t> sizes = widths(width, indent);
   std::string out;
   const auto add_row = [&](const auto& cell_of) {

@@ -78,6 +78,7 @@ Answer validate(const ValidateOptions& options, const models::DataDirectory& dat
   const sim::Tier tier = parse_tier(options.tier);
   const std::optional<double> limit = parse_limit(options.fail_above);
   const std::vector<std::string> keys = parse_keys(options.by);
+  if (options.markdown == "-") throw hw::InputError("--markdown: must be a file, got -");
 
   models::Library library(data);
   const std::vector<std::filesystem::path> files(options.files.begin(), options.files.end());

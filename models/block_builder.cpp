@@ -59,7 +59,7 @@ TensorId BlockBuilder::pointwise(const char* name, PointwiseKind kind, std::init
 }
 
 void BlockBuilder::share_columns(TensorId id, std::int64_t columns) {
-  if (context_.traits().stack == "stepcast") return;
+  if (!context_.traits().splits_are_views) return;
   block_.tensors[static_cast<std::size_t>(id)].shared_columns = columns;
 }
 

@@ -59,8 +59,7 @@ class BlockBuilder {
   /// Out of it: reduce-scatter to the sequence shard, or all-reduce.
   TensorId leave_tp(TensorId y);
 
-  /// The last `columns` of `id` lie in another tensor's memory in the frameworks that are predicted (step_program.h).
-  /// The project's own executor allocates every tensor whole, so not there.
+  /// The last `columns` of `id` lie in another tensor's memory (step_program.h), where the stack's splits are views.
   void share_columns(TensorId id, std::int64_t columns);
 
   void set_module(Module module) { module_ = module; }

@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "hw/error_text.h"
+
 namespace models {
 namespace {
 
@@ -40,7 +42,7 @@ class LayoutExpander {
     const char letter = text_[at_++];
     if (letter != '(') {
       if (std::string_view("EtmL|").find(letter) == std::string_view::npos) {
-        refuse(std::string("must consist of E, t, m, L, |, *n and groups in (), has `") + letter + "`");
+        refuse("must consist of E, t, m, L, |, *n and groups in (), has `" + hw::printable({&letter, 1}, true) + "`");
       }
       return {letter};
     }
@@ -48,6 +50,7 @@ class LayoutExpander {
     std::string group = sequence(depth + 1);
     if (at_ == text_.size()) refuse("has a `(` without its `)`");
     ++at_;
+    if (group.empty()) refuse("must not have an empty group `()`");
     return group;
   }
 

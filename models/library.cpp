@@ -50,11 +50,18 @@ std::string model_name(const fs::path& file) {
   return is_config ? file.parent_path().filename().string() : file.stem().string();
 }
 
+/// What a reference is known by: the object's text, or the name or path.
+std::string key_of(const hw::Node& reference) {
+  if (reference.is_object()) return reference.dump();
+  if (!reference.is_text()) reference.fail("must be a name, a path or an object");
+  return reference.text();
+}
+
 }  // namespace
 
 const Model& Library::model(const hw::Node& reference) {
   const bool is_object = reference.is_object();
-  const std::string key = is_object ? reference.dump() : reference.text();
+  const std::string key = key_of(reference);
   if (const auto known = models_.find(key); known != models_.end()) return known->second;
   if (is_object) return models_.emplace(key, parse_model(reference, "the model given in place")).first->second;
   const fs::path file = described_file(reference, key, data_.path / "models");
@@ -63,7 +70,7 @@ const Model& Library::model(const hw::Node& reference) {
 
 const hw::Cluster& Library::cluster(const hw::Node& reference) {
   const bool is_object = reference.is_object();
-  const std::string key = is_object ? reference.dump() : reference.text();
+  const std::string key = key_of(reference);
   if (const auto known = clusters_.find(key); known != clusters_.end()) return known->second;
   if (is_object) return clusters_.emplace(key, hw::parse_cluster(reference)).first->second;
   const fs::path file = described_file(reference, key, data_.path / "hw");

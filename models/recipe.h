@@ -76,6 +76,7 @@ struct Traits {
   bool fp8_output_proj = false;      ///< the LM head is quantised too
   int bf16_first_layers = 0, bf16_last_layers = 0;  ///< kept in bf16 under a quantised precision
   bool compiled = false;             ///< torch.compile per layer: pointwise ops fuse
+  bool splits_are_views = true;      ///< q, k and v share one buffer, so v is not copied when q and k are normed
   bool separate_qkv = false;         ///< q, k and v, gate and up are separate linears (Hugging Face modules)
   bool fp32_residual = false;
   bool autocast = false;             ///< fp32 parameters cast to bf16 around every use (torch.autocast)
@@ -101,6 +102,7 @@ struct Traits {
 
   // Pipeline and memory
   bool recompute_early_stop = false;  ///< replay ends with the last tensor needed (torch's non-reentrant checkpoint)
+  bool post_validation_optimizer = false;  ///< stages do not meet before the optimizer: norms are checked afterwards
   bool flush_per_local_batch = false; ///< AutoModel: one schedule call per local batch
   bool count_ends_in_split = false;
   int offload_layers = 0;             ///< layers whose kept activations go to host memory

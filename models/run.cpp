@@ -121,6 +121,11 @@ void finish_overlap(RunDraft& draft) {
   if (layout.tp == 1 || !layout.sp) traits.tp_overlap = false;
   if (!draft.tp_overlap_stated && precision == Precision::nvfp4) traits.tp_overlap = false;
   if (!draft.p2p_overlap_stated && layout.vp == 1) traits.p2p_overlap = false;
+  // Megatron asserts it: stages of one chunk would wait for each other's merged passes in turn.
+  if (traits.ep_overlap && layout.pp > 1 && layout.schedule != Schedule::interleaved) {
+    traits.ep_overlap = false;
+    draft.assume("expert exchanges are not overlapped: with pp > 1 that needs vp > 1");
+  }
   const bool gathers_early = layout.dp > 1 && layout.pp > 1 && layout.vp > 1 && precision != Precision::mxfp8 &&
                              precision != Precision::nvfp4 && !traits.muon;
   if (!draft.optimizer_overlap_stated && !gathers_early) traits.optimizer_overlap = false;

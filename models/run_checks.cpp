@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "models/run_draft.h"
@@ -30,6 +31,11 @@ void check_experts(const RunDraft& draft, const MoeSpec& moe) {
   must_divide(draft, "ep", layout.ep, moe.experts, "the experts");
   must_divide(draft, "etp", layout.etp, moe.expert_ffn, "the experts' intermediate size");
   must_divide(draft, "tp", layout.tp, moe.shared_ffn, "the shared expert's intermediate size");
+  const auto options = draft.node.find("moe");
+  const auto factor = options ? options->find("capacity_factor") : std::nullopt;
+  if (factor && factor->positive() * moe.top_k > moe.experts) {  // then each expert has room for every token
+    factor->fail("must be at most experts/top_k = " + text(moe.experts) + "/" + text(moe.top_k));
+  }
 }
 
 void check_layers(const RunDraft& draft) {

@@ -195,10 +195,18 @@ void check_flushes(const RunDraft& draft) {
   }
 }
 
+/// Counts of a microbatch's tokens, times experts and their shards, must fit 63 bits.
+constexpr std::int64_t kMostTokens = std::int64_t{1} << 32;
+
 /// A model with learned positions is built with as many as the run needs.
 void read_sequence(RunDraft& draft) {
   Model& model = draft.run.model;
-  const std::int64_t seq_len = draft.run.layout.seq_len = draft.node.at("seq_len").positive_int64();
+  const Node stated = draft.node.at("seq_len");
+  const std::int64_t seq_len = draft.run.layout.seq_len = stated.positive_int64();
+  if (seq_len > kMostTokens / draft.run.layout.mbs) {
+    stated.fail("must give at most " + text(kMostTokens) + " tokens a microbatch (mbs is " +
+                text(draft.run.layout.mbs) + ")");
+  }
   if (model.position != Position::learned || seq_len <= model.learned_positions) return;
   draft.assume("the table of " + text(model.learned_positions) + " learned positions grows to seq_len");
   model.learned_positions = seq_len;
@@ -207,9 +215,9 @@ void read_sequence(RunDraft& draft) {
 void read_batch(RunDraft& draft) {
   const Node& node = draft.node;
   Layout& layout = draft.run.layout;
-  read_sequence(draft);
   layout.gbs = node.at("gbs").positive_int();
   layout.mbs = node.at("mbs").positive_int();
+  read_sequence(draft);
   const std::int64_t samples = std::int64_t{layout.mbs} * layout.dp;
   if (layout.gbs % samples != 0) {
     node.at("gbs").fail("must be a multiple of mbs*dp = " + text(layout.mbs) + "*" + text(layout.dp));
@@ -218,6 +226,18 @@ void read_batch(RunDraft& draft) {
   read_flushes(draft);
   check_accumulation(draft);
   check_flushes(draft);
+}
+
+/// Schedules are laid out task by task: as many take about a second.
+constexpr std::int64_t kMostTasks = std::int64_t{1} << 21;
+
+void check_schedule_size(const RunDraft& draft) {
+  const Layout& layout = draft.run.layout;
+  const std::int64_t microbatches = layout.microbatches / layout.flushes, stages = std::int64_t{layout.pp} * layout.vp;
+  if (microbatches <= kMostTasks / stages) return;
+  draft.node.at("gbs").fail("must give at most " + text(kMostTasks) +
+                            " microbatches times stages (pp*vp) a flush, gives " + text(microbatches) + "*" +
+                            text(stages));
 }
 
 void place_stated(RunDraft& draft) {
@@ -281,6 +301,7 @@ void place_stages(RunDraft& draft) {
            "must, times vp, be at most the model's " + text(static_cast<std::int64_t>(draft.run.model.layers.size())) +
                " layers, is " + text(stages));
   }
+  check_schedule_size(draft);
   if (!draft.stage_layout.empty()) return place_stated(draft);
   if (draft.count_embedding || draft.count_loss) return place_counted(draft);
   place_by_stack(draft);

@@ -174,7 +174,7 @@ constexpr OpenKey kOverlap[] = {
     {"delay_wgrad", &Traits::delay_wgrad, nullptr},
     {"shared_expert_overlap", &Traits::shared_expert_overlap, nullptr},
     {"torch_compile_per_layer", &Traits::compiled, nullptr},
-    {"post_validation_optimizer", nullptr, [](const Node& v, RunDraft&) { v.boolean(); }},
+    {"post_validation_optimizer", &Traits::post_validation_optimizer, nullptr},
     {"schedule", nullptr, state_schedule},
     {"fsdp_strategy", nullptr, read_fsdp_strategy},
     {"mp_mode", nullptr, read_mixed_precision},

@@ -24,6 +24,9 @@ struct PhaseTimes {
   double forward = 1, input_grad = 1, weight_grad = 1, send = 0;
 };
 
+/// True for the zero-bubble schedules, which run input and weight gradients apart.
+bool splits_backward(Schedule schedule);
+
 /// The order in which pipeline rank `stage` runs its tasks for one flush of `microbatches`.
 /// Every chunk of the rank has each microbatch's forward and backward exactly once; the order is free of deadlock.
 ///   1f1b         Narayanan et al., SC 21, figure 3

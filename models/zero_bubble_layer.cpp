@@ -1,6 +1,7 @@
 #include "models/zero_bubble_layer.h"
 
 #include <algorithm>
+#include <cassert>
 #include <limits>
 #include <utility>
 
@@ -88,7 +89,9 @@ int ZeroBubbleLayer::next_stage() const {
 bool ZeroBubbleLayer::run(double too_long) {
   for (std::size_t left = 3 * chunks_.size() * microbatches_; left > 0;) {
     const int next = next_stage();
-    if (decide(next, wake_[static_cast<std::size_t>(next)])) --left;
+    const double now = wake_[static_cast<std::size_t>(next)];
+    assert(now < kNever);  // somewhere an input is there: the last microbatch of all under way is never held up
+    if (decide(next, now)) --left;
     if (stages_[static_cast<std::size_t>(next)].idle >= too_long) return false;
   }
   return true;
@@ -118,16 +121,28 @@ std::ptrdiff_t ZeroBubbleLayer::started_tasks(const Stage& stage, std::size_t mo
   return sum;
 }
 
+std::vector<TaskOrder> ZeroBubbleLayer::longer_orders(int more) const {
+  // A repetition that is sooner over may be by chance, between two that go on.
+  const std::size_t lasting = std::max<std::size_t>(stages_.size() / 2, 1);
+  std::size_t from = 0, to = 0;
+  for (std::size_t period = 1; period <= 4 && to == 0; ++period) {
+    if (static_cast<std::size_t>(more) % period != 0) continue;
+    std::size_t lasts = 0;
+    for (std::size_t i = microbatches_ - 1; i >= period && lasts < lasting; --i) {
+      lasts = repeats(i - period, i) ? lasts + 1 : 0;
+      if (lasts == 1) from = i - period, to = i;
+    }
+    if (lasts < lasting) to = 0;
+  }
+  if (to == 0) return {};
+  return with_copies(from, to, more);
+}
+
 /// What ran between two moments that are a period apart is inserted again, with later microbatches. All inputs stay
 /// earlier than what needs them, and no more is in flight: at the end of each copy all counts are those of the first
 /// moment, plus as many microbatches each.
-std::vector<TaskOrder> ZeroBubbleLayer::longer_orders(int more) const {
-  std::size_t from = 0, to = 0;
-  for (std::size_t period = 1; period <= 4 && to == 0; ++period)
-    for (std::size_t i = microbatches_ - 1; i >= period && to == 0 && static_cast<std::size_t>(more) % period == 0; --i)
-      if (repeats(i - period, i)) from = i - period, to = i;
+std::vector<TaskOrder> ZeroBubbleLayer::with_copies(std::size_t from, std::size_t to, int more) const {
   std::vector<TaskOrder> orders;
-  if (to == 0) return orders;
   const auto period = static_cast<std::int32_t>(to - from);
   for (const Stage& stage : stages_) {
     const TaskOrder& once = stage.order;
@@ -161,41 +176,44 @@ ZeroBubbleLayer::Choice ZeroBubbleLayer::pending_weight_grad(const Stage& stage)
   return first;
 }
 
-/// Starts a task of the stage that is free now, or puts it to sleep until the next arrival. Of what has arrived it
-/// takes the task that is due first. A forward that memory has no room for makes room: weight gradients go before all
-/// that is due later. Other weight gradients fill the waits.
-bool ZeroBubbleLayer::decide(int index, double now) {
-  const Stage& stage = stages_[static_cast<std::size_t>(index)];
-  Choice best{.due = kNever};
-  double blocked = kNever, arrival = kNever;
+ZeroBubbleLayer::Outlook ZeroBubbleLayer::look(const Stage& stage, double now) {
+  Outlook out{.best = {.due = kNever}, .blocked = kNever, .arrival = kNever};
   for (int i = 0; i < per_stage_; ++i) {
     const int c = stage.chunks[static_cast<std::size_t>(i)];
     const Chunk& chunk = at(c);
     const int ahead = chunk.next[forward], behind = chunk.next[input_grad];
     if (ahead < static_cast<int>(microbatches_) && ahead - behind < chunk.cap) {
       const double arrives = ready(forward, c, ahead), due = chunk.due[forward] + ahead * period_;
-      const bool fits = stage.held < in_flight_ - (chunk.reserves ? 1 : 0);
-      if (!fits) {
-        if (arrives <= now) blocked = std::min(blocked, due);
+      if (stage.held >= in_flight_ - (chunk.reserves ? 1 : 0)) {
+        if (arrives <= now) out.blocked = std::min(out.blocked, due);
       } else if (arrives > now) {
-        arrival = std::min(arrival, arrives);
-      } else if (due < best.due) {
-        best = {due, c, forward};
+        out.arrival = std::min(out.arrival, arrives);
+      } else if (due < out.best.due) {
+        out.best = {due, c, forward};
       }
     }
     if (behind < ahead) {
       const double arrives = ready(input_grad, c, behind), due = chunk.due[input_grad] + behind * period_;
-      if (arrives > now) arrival = std::min(arrival, arrives);
-      else if (due < best.due) best = {due, c, input_grad};
+      if (arrives > now) out.arrival = std::min(out.arrival, arrives);
+      else if (due < out.best.due) out.best = {due, c, input_grad};
     }
   }
-  if (best.chunk >= 0 && (rule_.stretch == 0 || blocked >= best.due)) return start(index, best, now), true;
+  return out;
+}
+
+/// Starts a task of the stage that is free now, or puts it to sleep until the next arrival. If tasks go by due times, a
+/// forward that memory has no room for makes room: weight gradients go before all that is due later. Other weight
+/// gradients fill the waits.
+bool ZeroBubbleLayer::decide(int index, double now) {
+  const Stage& stage = stages_[static_cast<std::size_t>(index)];
+  const Outlook out = look(stage, now);
+  const bool make_room = rule_.stretch > 0 && out.blocked < out.best.due;
+  if (out.best.chunk >= 0 && !make_room) return start(index, out.best, now), true;
   const Choice filling = pending_weight_grad(stage);
-  const bool fills = rule_.stretch > 0 && blocked < best.due;
-  if (filling.chunk >= 0 && (fills || arrival - now >= rule_.patience * times_.weight_grad))
+  if (filling.chunk >= 0 && (make_room || out.arrival - now >= rule_.patience * times_.weight_grad))
     return start(index, filling, now), true;
-  if (best.chunk >= 0) return start(index, best, now), true;
-  set_wake(index, arrival);
+  if (out.best.chunk >= 0) return start(index, out.best, now), true;
+  set_wake(index, out.arrival);
   return false;
 }
 

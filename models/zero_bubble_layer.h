@@ -14,9 +14,9 @@ namespace models {
 
 /// What the scheduler may do, beside the memory limit.
 struct ZeroBubbleRule {
-  /// How long a microbatch should take through the pipeline and back, in units of the shortest time that fills the
-  /// memory. Tasks go by the due times that follow. 0: all of a microbatch are due at once, so that input gradients,
-  /// which are of earlier microbatches, go before forwards.
+  /// How long a microbatch should take through all chunks and back, in periods per chunk; ZB-V's memory has room for 1.
+  /// Of the tasks whose inputs are there, that which is due first by this goes first. 0: a microbatch's tasks are all
+  /// due at once, so that input gradients, which are of earlier microbatches, go before forwards.
   double stretch = 0;
   /// A stage waits for an input that arrives within this many weight gradients' time, instead of starting one.
   double patience = 1;
@@ -36,8 +36,8 @@ class ZeroBubbleLayer {
   /// Idle time of the stage that idles longest between its first and its last task.
   double idle() const;
 
-  /// The orders for `more` microbatches more: a period of the steady state is repeated. Empty if no period that divides
-  /// `more` shows.
+  /// The orders for `more` microbatches more: a period of the steady state is repeated. Empty if none lasts that
+  /// divides `more`.
   std::vector<TaskOrder> longer_orders(int more) const;
   std::vector<TaskOrder> take_orders();
 
@@ -65,6 +65,12 @@ class ZeroBubbleLayer {
     int chunk = -1;
     Kind kind = forward;
   };
+  /// What a stage can do.
+  struct Outlook {
+    Choice best;         ///< of what has arrived: due first
+    double blocked = 0;  ///< when the forward is due that has arrived, but memory has no room for
+    double arrival = 0;  ///< of the next input
+  };
 
   double& ready(Kind kind, int chunk, int microbatch) {
     return ready_[(static_cast<std::size_t>(kind) * chunks_.size() + static_cast<std::size_t>(chunk)) * microbatches_ +
@@ -77,7 +83,9 @@ class ZeroBubbleLayer {
   int next_stage() const;
   bool decide(int stage, double now);
   bool repeats(std::size_t from, std::size_t to) const;
+  std::vector<TaskOrder> with_copies(std::size_t from, std::size_t to, int more) const;
   std::ptrdiff_t started_tasks(const Stage& stage, std::size_t moment) const;
+  Outlook look(const Stage& stage, double now);
   Choice pending_weight_grad(const Stage& stage);
   void remember();
   void start(int stage, const Choice& choice, double now);

@@ -231,21 +231,16 @@ DataParallelTime data_parallel_time(const PricedProgram& priced, const models::C
   return time;
 }
 
-bool splits_backward(models::Schedule schedule) {
-  using enum models::Schedule;
-  return schedule == zb_1p || schedule == zb_2p || schedule == zb_v;
-}
-
 bool merges(const PricedProgram& priced, const models::ChunkProgram& chunk) {
   if (!priced.program().traits.ep_overlap) return false;
   return std::ranges::any_of(chunk.blocks,
                              [&](const models::BlockRun& run) { return priced.blocks[at(run.block)].exchange; });
 }
 
-std::vector<std::int16_t> pass_blocks(const models::ChunkProgram& chunk, bool backward, int most) {
+std::vector<std::int16_t> pass_blocks(const models::ChunkProgram& chunk, bool backward, std::span<const int> lengths) {
   std::vector<std::int16_t> blocks;
-  for (const models::BlockRun& run : chunk.blocks)
-    blocks.insert(blocks.end(), at(std::min<int>(run.count, most)), run.block);
+  for (std::size_t i = 0; i < chunk.blocks.size(); ++i)
+    blocks.insert(blocks.end(), at(lengths[i]), chunk.blocks[i].block);
   if (backward) std::ranges::reverse(blocks);
   return blocks;
 }

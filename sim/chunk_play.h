@@ -125,9 +125,6 @@ struct DataParallelTime {
 DataParallelTime data_parallel_time(const PricedProgram& priced, const models::ChunkProgram& chunk, PassKind kind,
                                     bool edge);
 
-/// True where the program's schedule runs input and weight gradients apart.
-bool splits_backward(models::Schedule schedule);
-
 /// Play as the cost of a pass. Its time is until the last op that is not data-parallel; `work` fills the compute parts.
 PassCost pass_cost(const PricedProgram& priced, const Play& play, const OpSums& work);
 
@@ -168,12 +165,12 @@ ChunkCosts distinct_chunks(const models::StepProgram& program, const CostOf& cos
 /// By blocks played alone, with formulas for the host, for gathers and reductions of once a step, and for runs.
 ChunkCosts chunk_costs_by_blocks(const PricedProgram& priced);
 
-/// By playing whole passes op by op. Runs of more than kMostBlocks equal blocks are in steady state by then: their
-/// remainder is added in proportion to what the second half of those blocks took.
+/// By playing whole passes op by op. Runs of more than kMostBlocks equal blocks are in steady state by then: the
+/// remainder of each is added in proportion to what the second half of its blocks took.
 ChunkCosts chunk_costs_by_ops(const PricedProgram& priced);
 inline constexpr int kMostBlocks = 16;
 
-/// Blocks of a pass in execution order, runs of more than `most` blocks cut to that.
-std::vector<std::int16_t> pass_blocks(const models::ChunkProgram& chunk, bool backward, int most);
+/// Blocks of a pass in execution order, each run of the chunk cut to its entry of `lengths`.
+std::vector<std::int16_t> pass_blocks(const models::ChunkProgram& chunk, bool backward, std::span<const int> lengths);
 
 }  // namespace sim

@@ -197,6 +197,7 @@ double copy_time(const PricedList& list) {
 /// Forward: copies to the host run beside all that follows. Backward: what a block needs comes back while the block
 /// before computes.
 double ChunkFormula::exposed_copies(PassKind kind, double pass_time) const {
+  if (kind == PassKind::weight_grad) return 0;  // what it reads has come back for the input gradients
   double all = 0, waits = 0, before = 0;
   for (int i = 0; i < static_cast<int>(chunk_.blocks.size()); ++i) {
     const models::BlockRun& now = run(i, kind);
@@ -275,7 +276,9 @@ PassCost ChunkFormula::edge_by_formula(PassCost steady, PassKind kind) const {
   const double always = data_parallel_time(plays_.priced(), chunk_, kind, false).all;
   const double share = std::max(plays_.priced().sharing.nic_sm_share, plays_.priced().sharing.nvlink_sm_share);
   if (kind != PassKind::forward) {
-    steady.tail = once.last_reduce;
+    // A pass that its transfers hold up lasts until their end, but for the first block's compute before them.
+    const bool held = always > 0 && steady.time <= always * (1 + 1e-9);
+    steady.tail = held ? 0 : once.last_reduce;
     const double behind = once.all - always - steady.time;
     if (behind > 0) steady.tail = std::max(steady.tail, behind);
     if (always == 0) {  // slowed by transfers that the steady pass does not have

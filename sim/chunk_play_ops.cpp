@@ -1,33 +1,36 @@
 // Whole passes over chunks, op by op: the `events` tier.
 #include <algorithm>
+#include <vector>
 
 #include "sim/chunk_play.h"
 
 namespace sim {
 namespace {
 
-int longest_run(const models::ChunkProgram& chunk) {
-  int longest = 0;
-  for (const models::BlockRun& run : chunk.blocks) longest = std::max<int>(longest, run.count);
-  return longest;
-}
+/// Blocks of each run of a chunk that are played.
+using RunLengths = std::vector<int>;
 
-/// Cost of a pass whose runs are cut to `most` blocks.
+/// Cost of a pass whose runs are cut to kMostBlocks blocks; each longer one goes on as its last half did.
 template <typename Cut>
 PassCost extrapolated(const models::ChunkProgram& chunk, const Cut& cut) {
-  PassCost cost = cut(kMostBlocks);
-  if (longest_run(chunk) <= kMostBlocks) return cost;
-  const auto blocks = [&](int most) {
-    int sum = 0;
-    for (const models::BlockRun& run : chunk.blocks) sum += std::min<int>(run.count, most);
-    return sum;
-  };
-  const int half = kMostBlocks / 2;
-  PassCost steady = cost;
-  steady.add(cut(half), -1);
-  const double left = blocks(1 << 15) - blocks(kMostBlocks);
-  cost.add(steady, left / (blocks(kMostBlocks) - blocks(half)));
+  constexpr int kHalf = kMostBlocks / 2;
+  RunLengths lengths;
+  for (const models::BlockRun& run : chunk.blocks) lengths.push_back(std::min<int>(run.count, kMostBlocks));
+  const PassCost played = cut(lengths);
+  PassCost cost = played;
+  for (std::size_t i = 0; i < lengths.size(); ++i) {
+    const int left = chunk.blocks[i].count - kMostBlocks;
+    if (left <= 0) continue;
+    RunLengths shorter = lengths;
+    shorter[i] = kHalf;
+    PassCost steady = played;
+    steady.add(cut(shorter), -1);
+    cost.add(steady, static_cast<double>(left) / (kMostBlocks - kHalf));
+  }
   cost.tail = std::max(cost.tail, 0.0);
+  // A transfer that further blocks hide more of shrinks down to nothing, not below.
+  for (double& value : cost.parts.seconds) value = std::max(value, 0.0);
+  cost.time = cost.parts.total();
   return cost;
 }
 
@@ -36,9 +39,9 @@ class PassPlayer {
   PassPlayer(const PricedProgram& priced, const models::ChunkProgram& chunk) : priced_(priced), chunk_(chunk) {}
 
   PassCost pass(PassKind kind, bool edge) const {
-    PassCost cost = extrapolated(chunk_, [&](int most) {
+    PassCost cost = extrapolated(chunk_, [&](const RunLengths& lengths) {
       LaneBuilder lane(priced_);
-      lane.add_pass(pass_blocks(chunk_, kind != PassKind::forward, most), kind, edge);
+      lane.add_pass(pass_blocks(chunk_, kind != PassKind::forward, lengths), kind, edge);
       const Lane ops(lane.ops());
       return pass_cost(priced_, play({&ops, 1}, priced_.sharing, false), lane.work());
     });
@@ -47,11 +50,11 @@ class PassPlayer {
   }
 
   PassCost merged() const {
-    return extrapolated(chunk_, [&](int most) {
+    return extrapolated(chunk_, [&](const RunLengths& lengths) {
       const double host = priced_.model.efficiency().merged_host_factor;
       LaneBuilder forward(priced_, host), backward(priced_, host);
-      forward.add_pass(pass_blocks(chunk_, false, most), PassKind::forward, false);
-      backward.add_pass(pass_blocks(chunk_, true, most), PassKind::backward, false);
+      forward.add_pass(pass_blocks(chunk_, false, lengths), PassKind::forward, false);
+      backward.add_pass(pass_blocks(chunk_, true, lengths), PassKind::backward, false);
       const Lane lanes[] = {forward.ops(), backward.ops()};
       OpSums work = forward.work();
       work.add(backward.work());

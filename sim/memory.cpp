@@ -198,12 +198,16 @@ Memory rank_memory(const models::Run& run, const models::StepProgram& program, i
 
 }  // namespace
 
-Memory predict_memory(const models::Run& run, const models::StepProgram& program) {
+Memory predict_memory(const models::Run& run, const models::StepProgram& program,
+                      const std::vector<std::vector<models::PipelineTask>>& known_orders) {
   std::vector<ChunkActivations> chunks;
   chunks.reserve(program.chunks.size());
   for (const models::ChunkProgram& chunk : program.chunks) chunks.push_back(activations(program, chunk));
   const bool merged = program.traits.ep_overlap;
-  const auto orders = models::pipeline_schedule(program.layout, enough_microbatches(program.layout), {}, merged);
+  std::vector<std::vector<models::PipelineTask>> laid_out;
+  if (known_orders.empty())
+    laid_out = models::pipeline_schedule(program.layout, enough_microbatches(program.layout), {}, merged);
+  const auto& orders = known_orders.empty() ? laid_out : known_orders;
   Fullest worst;
   int fullest_stage = 0;
   double most = -1;

@@ -38,9 +38,13 @@ struct Slot {
   bool paused() const { return left <= gate && gate > 0; }
 };
 
-/// How far a lane's ops have been issued and have ended.
+/// A synchronisation waits for the stream it is called on, and so for what that waits for. Gradients and parameters on
+/// their way, and copies of activations, have streams of their own (torch: Tensor.cpu() waits for the current stream).
+bool holds_up_sync(Stream stream) { return stream != Stream::dp_comm && stream != Stream::copy; }
+
+/// How far a lane's ops have been issued, and how many of those a synchronisation has to wait for.
 struct Progress {
-  int issued = 0, ended = 0;
+  int issued = 0, unfinished = 0;
 };
 
 /// The host thread that issues the ops of all lanes, in turn as far as each has come.
@@ -157,7 +161,7 @@ void Player::issue() {
     const int waits = host_.in_sync != kNone ? host_.in_sync : lane;
     const PlayedOp& next = op(lane, progress_[at(lane)].issued);
     if (host_.in_sync != kNone || next.sync) {
-      if (progress_[at(waits)].ended < progress_[at(waits)].issued) return;
+      if (progress_[at(waits)].unfinished > 0) return;
       host_.time = std::max(host_.time, now_);
       if (host_.in_sync != kNone) {
         host_.in_sync = kNone;
@@ -166,6 +170,7 @@ void Player::issue() {
     }
     if (next.sync) host_.in_sync = lane;
     host_.time += next.host.value;
+    progress_[at(lane)].unfinished += holds_up_sync(next.stream);
     issue_[id(lane, progress_[at(lane)].issued++)] = host_.time;
   }
 }
@@ -319,7 +324,7 @@ void Player::finish(Slot& slot) {
   slot.waits_for = kNone;
   slot.ready = false;
   --left_;
-  ++progress_[at(lane)].ended;
+  progress_[at(lane)].unfinished -= holds_up_sync(slot.stream);
   issue();
 }
 

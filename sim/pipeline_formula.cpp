@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <numeric>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "hw/units.h"
@@ -75,12 +76,15 @@ std::optional<double> closed_form(const Layout& layout, const PipelineTimes& tim
 double slowest_stage(const Layout& layout, const PipelineTimes& times) {
   std::vector<double> work(static_cast<std::size_t>(layout.pp));
   const hw::Seconds forward = times.send_forward, backward = times.send_backward;
+  const bool split = splits_backward(layout.schedule);  // whose turn of the V has no transfer
   for (std::size_t c = 0; c < times.chunks.size(); ++c) {
     const ChunkTimes& chunk = times.chunks[c];
     const bool merged = times.merge_ep && chunk.merged.value > 0;
     hw::Seconds least = merged ? chunk.merged : chunk.forward + chunk.backward;
+    if (split) least = chunk.forward + chunk.input_grad + chunk.weight_grad;
     const bool inner = layout.pp > 1 && c > 0 && c + 1 < times.chunks.size();
-    if (!times.send_overlapped && inner) least += times.merge_ep ? std::max(forward, backward) : forward + backward;
+    if (!times.send_overlapped && inner && !split)
+      least += times.merge_ep ? std::max(forward, backward) : forward + backward;
     work[static_cast<std::size_t>(layout.stage_of_chunk(static_cast<int>(c)))] += least.value;
   }
   return *std::max_element(work.begin(), work.end());
@@ -124,17 +128,39 @@ double least_period(const Layout& layout, const PipelineTimes& times) {
 }
 
 struct ShortPlay {
-  double makespan = 0, period = 0;  ///< period: one microbatch's share of the last `window` before the cool-down
+  PipelineCost cost;
+  double period = 0;  ///< one microbatch's share of the last `window` before the cool-down
 };
 
 /// The last stage's cool-down is the shortest: its last chunk's backwards are steady but for the last group.
+/// Zero-bubble schedules repeat on the first stage until its last forward.
 ShortPlay play(const Layout& layout, const PipelineTimes& times, int microbatches, int group, int window) {
-  const auto orders = models::pipeline_schedule(layout, microbatches, phase_times(times), times.merge_ep);
+  auto orders = models::pipeline_schedule(layout, microbatches, phase_times(times), times.merge_ep);
   PipelinePlayer player(layout, orders, times);
   player.run(nullptr);
-  const int chunk = static_cast<int>(times.chunks.size()) - 1, later = microbatches - group - 1;
-  if (later < window) return {player.makespan(), 0};
-  return {player.makespan(), (player.backward_end(chunk, later) - player.backward_end(chunk, later - window)) / window};
+  ShortPlay result{{{player.makespan()}, {player.longest_span()}, {}}, 0};
+  const bool split = splits_backward(layout.schedule);
+  const int chunk = static_cast<int>(times.chunks.size()) - 1, later = microbatches - (split ? 0 : group) - 1;
+  const auto end = [&](int i) { return split ? player.forward_end(0, i) : player.backward_end(chunk, i); };
+  if (later >= window) result.period = (end(later) - end(later - window)) / window;
+  if (split) result.cost.orders = std::move(orders);
+  return result;
+}
+
+PipelineCost lengthened(ShortPlay shorter, double by) {
+  shorter.cost.makespan += {by};
+  shorter.cost.longest_span += {by};
+  return std::move(shorter.cost);
+}
+
+/// Zero-bubble schedules are short to lay out and cheap to play, as their steady states are copied (zero_bubble.cpp).
+/// Of uneven stages the slowest makes itself felt at all others only after many microbatches.
+PipelineCost zero_bubble_cost(const Layout& layout, const PipelineTimes& times, int microbatches) {
+  const int played = std::max(12 * layout.pp, 96);
+  if (microbatches <= played) return play(layout, times, microbatches, layout.pp, 1).cost;
+  ShortPlay shorter = play(layout, times, played, layout.pp, played / 3);
+  const double period = std::max(shorter.period, slowest_stage(layout, times));
+  return lengthened(std::move(shorter), period * (microbatches - played));
 }
 
 }  // namespace
@@ -151,21 +177,22 @@ models::PhaseTimes phase_times(const PipelineTimes& times) {
   return {sum.forward / count, sum.input_grad / count, sum.weight_grad / count, send};
 }
 
-hw::Seconds pipeline_formula(const Layout& layout, const PipelineTimes& times, int microbatches) {
-  if (const auto exact = closed_form(layout, times, microbatches)) return {*exact};
-  // Zero-bubble orders follow from the times themselves and need not repeat: they are played whole.
-  const bool repeats = one_forward_one_backward(layout.schedule) || layout.schedule == Schedule::gpipe;
+PipelineCost pipeline_formula(const Layout& layout, const PipelineTimes& times, int microbatches) {
+  if (const auto exact = closed_form(layout, times, microbatches)) return {{*exact}, {*exact}, {}};
+  if (splits_backward(layout.schedule)) return zero_bubble_cost(layout, times, microbatches);
   const int played_groups = std::max(4, 32 / layout.pp);  // short pipelines take more rounds to settle, and cost less
   const int groups = microbatches / layout.pp;
-  if (!repeats || groups <= played_groups) return {play(layout, times, microbatches, layout.pp, 1).makespan};
+  if (groups <= played_groups) return play(layout, times, microbatches, layout.pp, 1).cost;
   // As many groups of the same sizes as there are played: the smaller ones, after one of the larger if there are any.
   const int group = layout.vp == 1 ? layout.pp : microbatches / groups;
   const int played = played_groups * group + (layout.vp > 1 && microbatches % groups > 0 ? 1 : 0);
   ShortPlay shorter = play(layout, times, played, group, group * ((played_groups - 2) / 2));
-  if (layout.schedule == Schedule::gpipe)  // phases far apart: no single task shows the period
-    shorter.period = (shorter.makespan - play(layout, times, played - group, group, group).makespan) / group;
+  if (layout.schedule == Schedule::gpipe) {  // phases far apart: no single task shows the period
+    const PipelineCost before = play(layout, times, played - group, group, group).cost;
+    shorter.period = (shorter.cost.makespan - before.makespan).value / group;
+  }
   const double period = std::max(shorter.period, least_period(layout, times));
-  return {shorter.makespan + period * (microbatches - played)};
+  return lengthened(std::move(shorter), period * (microbatches - played));
 }
 
 }  // namespace sim

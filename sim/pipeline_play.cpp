@@ -181,6 +181,12 @@ double PipelinePlayer::makespan() const {
   return end;
 }
 
+double PipelinePlayer::longest_span() const {
+  double span = 0;
+  for (const Stage& stage : stages_) span = std::max(span, stage.end - stage.start);
+  return span;
+}
+
 PipelinePlay play_pipeline(const models::Layout& layout, const std::vector<std::vector<PipelineTask>>& orders,
                            const PipelineTimes& times, bool keep_spans) {
   PipelinePlay play;
@@ -189,8 +195,8 @@ PipelinePlay play_pipeline(const models::Layout& layout, const std::vector<std::
   std::stable_sort(play.spans.begin(), play.spans.end(),
                    [](const TaskSpan& a, const TaskSpan& b) { return a.stage < b.stage; });
   play.makespan = {player.makespan()};
+  play.longest_span = {player.longest_span()};
   for (const PipelinePlayer::Stage& stage : player.stages()) {
-    play.longest_span = std::max(play.longest_span, hw::Seconds{stage.end - stage.start});
     play.busy.push_back({stage.busy});
     play.wait_send.push_back({stage.wait_send});
     play.bubble.push_back({player.makespan() - stage.busy - stage.wait_send});

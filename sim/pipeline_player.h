@@ -21,6 +21,8 @@ class PipelinePlayer {
   /// Plays all; throws std::logic_error on a deadlock.
   void run(std::vector<TaskSpan>* spans);
 
+  /// When the result of a forward was there.
+  double forward_end(int chunk, int microbatch) const { return result_[forward_id(chunk, microbatch)]; }
   /// When the result of a backward (or input gradient) was there.
   double backward_end(int chunk, int microbatch) const { return result_[backward_id(chunk, microbatch)]; }
 
@@ -34,6 +36,7 @@ class PipelinePlayer {
   };
   const std::vector<Stage>& stages() const { return stages_; }
   double makespan() const;
+  double longest_span() const;  ///< of one stage, its first to its last task
 
  private:
   static constexpr std::size_t kNothing = static_cast<std::size_t>(-1);

@@ -110,7 +110,9 @@ Prediction predict(const models::Run& run, const models::StepProgram& program, c
     prediction.origin[static_cast<std::size_t>(i)] = {step.work.origin[static_cast<std::size_t>(i)]};
   prediction.ideal = {step.work.ideal};
   prediction.bubble = step.parts[Part::bubble] / step.parts.total();
-  prediction.memory = predict_memory(run, program);
+  // Only the zero-bubble orders depend on the times, and cost something to lay out again.
+  const bool keep_orders = models::splits_backward(program.layout.schedule);
+  prediction.memory = keep_orders ? predict_memory(run, program, step.orders) : predict_memory(run, program);
   prediction.assumed = run.assumed;
   fill_throughput(run, program, prediction);
   if (timeline && tier == Tier::events) fill_timeline(priced, step, *timeline, prediction.assumed);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace sim {
 namespace {
@@ -41,7 +42,8 @@ double first_forward_extra(const PricedProgram& priced, const ChunkCosts& chunks
   return priced.program().layout.pp > 1 ? std::max(0.0, extra - reached_at) : std::max(0.0, extra);
 }
 
-/// What the stage's gradient reductions add to the last backward of each of its chunks.
+/// What the stage's gradient reductions add to the last backward of each of its chunks. Steady backwards may be held up
+/// by theirs already; the last one is not, but it is not taken to be shorter, so that its own go on meanwhile.
 void fill_last_backwards(const PricedProgram& priced, const ChunkCosts& chunks, const models::StageProgram& stage,
                          PipelineTimes& times) {
   const bool split = splits_backward(priced.program().layout.schedule);
@@ -49,11 +51,12 @@ void fill_last_backwards(const PricedProgram& priced, const ChunkCosts& chunks, 
   double backlog = 0;
   for (auto chunk = stage.chunks.rbegin(); chunk != stage.chunks.rend(); ++chunk) {
     const ChunkCost& cost = chunks.of(*chunk);
-    const double longer = cost.last_backward.time - last_pass(priced, cost).time;
+    const double steady = last_pass(priced, cost).time;
+    const double lasts = std::max(steady, cost.last_backward.time);
     const double transfers = data_parallel_time(priced, priced.program().chunks[at(*chunk)], last, true).all;
-    backlog = std::max({0.0, backlog + transfers - cost.last_backward.time, cost.last_backward.tail});
+    backlog = std::max({0.0, backlog + transfers - lasts, cost.last_backward.tail - (lasts - cost.last_backward.time)});
     const bool lowest = chunk + 1 == stage.chunks.rend();
-    times.chunks[at(*chunk)].last_backward_extra = {std::max(0.0, longer) + (lowest ? backlog : 0)};
+    times.chunks[at(*chunk)].last_backward_extra = {lasts - steady + (lowest ? backlog : 0)};
   }
 }
 
@@ -118,11 +121,17 @@ OptimizerCost optimizer_cost(const PricedProgram& priced, int critical_stage) {
   return cost;
 }
 
-/// Makespan of one flush and how its busiest stage spends it.
+/// One flush and how its busiest stage spends it.
 struct Flush {
-  double makespan = 0, busy = 0, wait_send = 0;
+  double makespan = 0;
+  double period = 0;  ///< time to the next one: the makespan, or what a stage needs at most
+  double busy = 0, wait_send = 0;
   int critical_stage = 0;
 };
+
+double period(const PricedProgram& priced, hw::Seconds makespan, hw::Seconds longest_span) {
+  return (priced.program().traits.post_validation_optimizer ? longest_span : makespan).value;
+}
 
 double stage_work(const PricedProgram& priced, const PipelineTimes& times, const models::StageProgram& stage,
                   double merged_share) {
@@ -139,30 +148,32 @@ double stage_work(const PricedProgram& priced, const PipelineTimes& times, const
   return sum;
 }
 
-Flush flush_by_formula(const PricedProgram& priced, const PipelineTimes& times) {
+Flush flush_by_formula(const PricedProgram& priced, const PipelineTimes& times, const PipelineCost& cost) {
   const models::StepProgram& program = priced.program();
   const models::Layout& layout = program.layout;
-  Flush flush;
-  flush.makespan = pipeline_formula(layout, times, flush_microbatches(layout)).value;
+  Flush flush{.makespan = cost.makespan.value, .period = period(priced, cost.makespan, cost.longest_span)};
   // All but the warm-up runs merged.
   const double tasks = static_cast<double>(flush_microbatches(layout)) * layout.vp;
   const double merged_share = times.merge_ep ? std::max(0.0, 1 - layout.pp / tasks) : 0;
   for (int s = 0; s < layout.pp; ++s) {
     const double busy = stage_work(priced, times, program.stages[at(s)], merged_share);
-    if (busy > flush.busy * (1 + 1e-12)) flush = {flush.makespan, busy, 0, s};
+    if (busy > flush.busy * (1 + 1e-12)) flush.busy = busy, flush.critical_stage = s;
   }
-  flush.busy = std::min(flush.busy, flush.makespan);
+  flush.busy = std::min(flush.busy, flush.period);
   if (!times.send_overlapped && layout.pp > 1)
-    flush.wait_send = std::min(flush.makespan - flush.busy, tasks * (times.send_forward + times.send_backward).value);
+    flush.wait_send = std::min(flush.period - flush.busy, tasks * (times.send_forward + times.send_backward).value);
   return flush;
 }
 
-Flush flush_by_play(const PricedProgram& priced, const PipelineTimes& times) {
-  const models::Layout& layout = priced.program().layout;
-  const auto orders = models::pipeline_schedule(layout, flush_microbatches(layout), phase_times(times), times.merge_ep);
-  const PipelinePlay play = play_pipeline(layout, orders, times);
+Flush flush_by_play(const PricedProgram& priced, const PipelinePlay& play) {
   const int stage = play.critical_stage;
-  return {play.makespan.value, play.busy[at(stage)].value, play.wait_send[at(stage)].value, stage};
+  Flush flush{.makespan = play.makespan.value,
+              .period = period(priced, play.makespan, play.longest_span),
+              .busy = play.busy[at(stage)].value,
+              .wait_send = play.wait_send[at(stage)].value,
+              .critical_stage = stage};
+  flush.wait_send = std::min(flush.wait_send, flush.period - flush.busy);  // less that before its first task
+  return flush;
 }
 
 /// Fills what the stage does in `busy` seconds of tasks: its passes as played, merged ones in the share that makes them
@@ -219,25 +230,31 @@ PipelineTimes pipeline_times(const PricedProgram& priced, const ChunkCosts& chun
 
 StepCost step_cost(const PricedProgram& priced, const ChunkCosts& chunks, Tier tier) {
   const models::Layout& layout = priced.program().layout;
-  const auto play_flush = [&](const PipelineTimes& times) {
-    return tier == Tier::events ? flush_by_play(priced, times) : flush_by_formula(priced, times);
-  };
+  const int microbatches = flush_microbatches(layout);
   StepCost step;
   step.times = pipeline_times(priced, chunks);
+  if (tier == Tier::events)
+    step.orders = models::pipeline_schedule(layout, microbatches, phase_times(step.times), step.times.merge_ep);
+  const auto play_flush = [&](const PipelineTimes& times) {
+    if (tier == Tier::events) return flush_by_play(priced, play_pipeline(layout, step.orders, times));
+    PipelineCost cost = pipeline_formula(layout, times, microbatches);
+    step.orders = std::move(cost.orders);
+    return flush_by_formula(priced, times, cost);
+  };
   const Flush flush = play_flush(step.times);
   step.critical_stage = flush.critical_stage;
   fill_work(priced, chunks, flush, layout.flushes, step);
-  double pipeline = flush.makespan;
+  double pipeline = flush.period;
   if (layout.flushes > 1) {  // gathers and reductions of once a step are not in every flush
     PipelineTimes steady = step.times;
     for (ChunkTimes& chunk : steady.chunks) chunk.first_forward_extra = chunk.last_backward_extra = {};
-    pipeline += (layout.flushes - 1) * play_flush(steady).makespan;
+    pipeline += (layout.flushes - 1) * play_flush(steady).period;
   }
   step.parts[Part::exposed_p2p] += layout.flushes * flush.wait_send;
-  step.parts[Part::bubble] = pipeline - step.parts.total();
+  step.parts[Part::bubble] = std::max(0.0, pipeline - step.parts.total());  // of rounding, -1e-16 may be left
   step.parts[exposed_part(models::Stream::dp_comm, priced.sharded)] +=
       serial_transfers(priced) + shared_embedding(priced);
-  step.optimizer_at = {step.parts.total()};
+  step.optimizer_at = {step.parts.total() + flush.makespan - flush.period};
   const OptimizerCost optimizer = optimizer_cost(priced, flush.critical_stage);
   step.parts[Part::optimizer] = optimizer.time;
   step.work.add(optimizer.work);

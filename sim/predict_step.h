@@ -1,5 +1,9 @@
 #pragma once
 
+#include <vector>
+
+#include "hw/units.h"
+#include "models/schedule.h"
 #include "sim/chunk_play.h"
 #include "sim/pipeline.h"
 #include "sim/prediction.h"
@@ -8,10 +12,13 @@ namespace sim {
 
 /// One step as the pipeline rank that is busiest sees it.
 struct StepCost {
-  Parts parts;               ///< add up to the step time
-  OpSums work;               ///< of the critical rank
-  PipelineTimes times;       ///< what the pipeline was played with, first flush
-  hw::Seconds optimizer_at;  ///< when the optimizer starts
+  Parts parts;          ///< add up to the step time
+  OpSums work;          ///< of the critical rank
+  PipelineTimes times;  ///< what the pipeline was played with, first flush
+  /// When the optimizer starts, if stages meet before it; with a post-validated one, each starts after its last task.
+  hw::Seconds optimizer_at;
+  /// Of a flush, as laid out for `times`: always for the events tier, else see PipelineCost.
+  std::vector<std::vector<models::PipelineTask>> orders;
   int critical_stage = 0;
 };
 
@@ -20,6 +27,8 @@ struct StepCost {
 PipelineTimes pipeline_times(const PricedProgram& priced, const ChunkCosts& chunks);
 
 /// step = (flushes * pipeline + data-parallel transfers not overlapped + optimizer + step constant) * straggler.
+/// pipeline is a flush's makespan; with a post-validated optimizer the longest span of a stage, first task to last: no
+/// stage waits for the others' end, so that steps overlap (arXiv 2401.10241, section 4).
 StepCost step_cost(const PricedProgram& priced, const ChunkCosts& chunks, Tier tier);
 
 }  // namespace sim

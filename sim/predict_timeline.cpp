@@ -190,10 +190,19 @@ bool merged_with(const TaskSpan& a, const TaskSpan& b) {
          (a.task.phase == models::Phase::forward) != (b.task.phase == models::Phase::forward);
 }
 
-void write_optimizers(const PricedProgram& priced, hw::Seconds start, TimelineWriter& writer) {
+/// When each stage starts its optimizer: all together, unless its outcome is validated afterwards.
+std::vector<hw::Seconds> optimizer_starts(const PricedProgram& priced, const StepCost& step,
+                                          const PipelinePlay& played) {
+  std::vector<hw::Seconds> starts(at(priced.program().layout.pp), step.optimizer_at);
+  if (priced.program().traits.post_validation_optimizer)
+    for (const TaskSpan& span : played.spans) starts[at(span.stage)] = span.end;
+  return starts;
+}
+
+void write_optimizers(const PricedProgram& priced, const std::vector<hw::Seconds>& starts, TimelineWriter& writer) {
   const models::Block nothing;
   for (int stage = 0; stage < priced.program().layout.pp; ++stage) {
-    hw::Seconds now = start;
+    hw::Seconds now = starts[at(stage)];
     int index = 0;
     for (const models::Op& op : priced.program().stages[at(stage)].optimizer) {
       models::TimelineEvent event;
@@ -212,8 +221,7 @@ void fill_timeline(const PricedProgram& priced, const StepCost& step, models::Ti
                    std::vector<std::string>& assumed) {
   const models::Layout& layout = priced.program().layout;
   const int microbatches = layout.microbatches / std::max(1, layout.flushes);
-  const auto orders = models::pipeline_schedule(layout, microbatches, phase_times(step.times), step.times.merge_ep);
-  const PipelinePlay played = play_pipeline(layout, orders, step.times, true);
+  const PipelinePlay played = play_pipeline(layout, step.orders, step.times, true);
   const std::size_t most = std::max<std::size_t>(kMostEvents / events_of_a_microbatch(priced.program()), 1);
   if (at(microbatches) > most) assumed.push_back("timeline: only the first " + std::to_string(most) + " microbatches");
   if (layout.flushes > 1) assumed.push_back("timeline: the first of " + std::to_string(layout.flushes) + " flushes");
@@ -229,7 +237,7 @@ void fill_timeline(const PricedProgram& priced, const StepCost& step, models::Ti
                         (i + 1 < played.spans.size() && merged_with(span, played.spans[i + 1]));
     writer.write(span, task, merged, microbatches);
   }
-  write_optimizers(priced, step.optimizer_at, writer);
+  write_optimizers(priced, optimizer_starts(priced, step, played), writer);
 }
 
 }  // namespace sim

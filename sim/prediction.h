@@ -8,6 +8,7 @@
 #include "hw/efficiency.h"
 #include "hw/units.h"
 #include "models/run.h"
+#include "models/schedule.h"
 #include "models/step_program.h"
 #include "models/timeline.h"
 
@@ -64,7 +65,10 @@ Prediction predict(const models::Run& run, const models::StepProgram& program, c
                    Tier tier, models::Timeline* timeline = nullptr);
 
 /// Peak memory of every pipeline rank's worst moment, by liveness over the schedule.
-Memory predict_memory(const models::Run& run, const models::StepProgram& program);
+///   orders  of all pipeline ranks, where they were laid out already: of a flush, or of enough microbatches to show
+///           warm-up and steady state
+Memory predict_memory(const models::Run& run, const models::StepProgram& program,
+                      const std::vector<std::vector<models::PipelineTask>>& orders = {});
 
 /// Half-width factor of the 80 % interval until it is calibrated: step time times and over it.
 /// Source: leave-one-model-out residuals of the prototype (dense 1.11, MoE 1.17, DiT 1.23).

@@ -57,10 +57,16 @@ TEST(App, WrongArgumentsAreRefused) {
   expect_refused({"validate"}, "validate: needs RUNS.jsonl, measured runs (docs/runs.md)");
   expect_refused({"predict", kRun, kRun}, "predict: unexpected argument " + kRun);
   expect_refused({"predict", kRun, "--tier", "closd"}, "--tier: must be one of closed, events, got closd");
-  expect_refused({"predict", kRun, "--json"}, "--json: 1 required FILE|- missing");
+  expect_refused({"predict", kRun, "--json"}, "--json: needs FILE|-");
+  expect_refused({"predict", kRun, "--json", "-", "--json", "-"}, "--json: must be given once");
+  expect_refused({"predict", kRun, "--timeline", "-"}, "--timeline: must be a file, got -");
+  expect_refused({"validate", kRun, "--markdown", "-"}, "--markdown: must be a file, got -");
+  expect_refused({"predict", kRun, "validate", kRun}, "one verb at a time, got predict and validate");
   expect_refused({"predict", kRun, "--timeline", scratch("t"), "--tier", "closed"}, "--timeline: needs --tier events");
   expect_refused({"predict", kRun, "--data", "/"}, "--data: must be a folder that holds hw/ and models/, got /");
 }
+
+TEST(App, WhatFollowsTwoDashesIsNoFlag) { EXPECT_EQ(stepcast({"predict", "--", kRun}).status, 0); }
 
 TEST(App, OutputThatCannotBeWrittenIsAnError) {
   expect_refused({"predict", kRun, "--json", "/dev/full"}, "/dev/full: cannot be written: No space left on device");

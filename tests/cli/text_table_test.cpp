@@ -52,6 +52,12 @@ TEST(TextTable, EmptyColumnsCanBeLeftOut) {
   EXPECT_EQ(table.without_empty_columns().markdown(), "| a | c |\n| --- | --- |\n| 1 | 3 |\n|  | 6 |\n");
 }
 
+TEST(TextTable, NoColumnsAreNoText) {
+  EXPECT_EQ(TextTable({}).text(0), "");
+  TextTable table({{"a"}});
+  EXPECT_EQ(table.without_empty_columns().text(40), "");
+}
+
 TEST(Wrapped, BreaksAtSpacesThenAtJointsThenWhereItMust) {
   EXPECT_EQ(wrapped("one two three", 8), (std::vector<std::string>{"one two", "three"}));
   EXPECT_EQ(wrapped("seed-deepseek-v3", 8), (std::vector<std::string>{"seed-", "deepseek", "-v3"}));

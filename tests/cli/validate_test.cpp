@@ -126,6 +126,16 @@ TEST(Validate, MarkdownHasNoAbsolutePath) {
   EXPECT_EQ(text.find(STEPCAST_SOURCE_DIR), std::string::npos);
 }
 
+TEST(Validate, AnEmptyFileIsRefused) {
+  for (const char* text : {"", "\n  \n", "\xef\xbb\xbf\r\n"}) {
+    write(scratch("nothing.jsonl"), text);
+    const Finished finished = stepcast({"validate", scratch("nothing.jsonl")});
+    EXPECT_EQ(finished.status, 2);
+    EXPECT_EQ(finished.err, "error: " + scratch("nothing.jsonl") + ": is empty\n");
+    EXPECT_EQ(finished.out, "");
+  }
+}
+
 TEST(Validate, TheOrderOfThreadsDoesNotShow) {
   const std::vector<std::string> arguments{"validate", kReference, "--json", "-"};
   const std::string first = stepcast(arguments).out;

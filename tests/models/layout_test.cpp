@@ -105,6 +105,10 @@ TEST(StageLayout, Refusals) {
   EXPECT_EQ(refusal("E((t*9999)*9999)*9999|L", 2, 0, 2), "must not have more than 100000 elements");
   EXPECT_EQ(refusal("Ex|L", 2, 0, 2), "must consist of E, t, m, L, |, *n and groups in (), has `x`");
   EXPECT_EQ(refusal("(((((((((t)))))))))", 2, 0, 2), "must not nest groups deeper than 8");
+  // Repeats of nothing would take time, and never reach the limit of elements.
+  EXPECT_EQ(refusal("(()*99999)*99999Et|tL", 2, 0, 2), "must not have an empty group `()`");
+  EXPECT_EQ(refusal({"E\0t|tL", 6}, 2, 0, 2), "must consist of E, t, m, L, |, *n and groups in (), has `\\x00`");
+  EXPECT_EQ(refusal("E\xc3\xa9", 2, 0, 2), "must consist of E, t, m, L, |, *n and groups in (), has `\\xc3`");
 }
 
 // AutoModel, DeepSeek-V3 on 32 stages: 61 mod 32 = 29 stages of 2 layers, then 3 of 1.

@@ -40,6 +40,17 @@ TEST(RunTraits, UnknownKeysOfOpenObjectsAreListed) {
                                       "moe.dispatcher = mok", "extra.seed", "cuda_graph.scope.0 = loss"}));
 }
 
+// Megatron-LM's arguments: "If enabling EP A2A overlap, virtual_pipeline_model_parallel_size must be specified when
+// pipeline_model_parallel_size > 1".
+TEST(RunTraits, ExpertExchangesOverlapInPipelinesOfVirtualStagesOnly) {
+  const std::string moe = R"("model": "qwen3-30b-a3b", "precision": "bf16", "ep": 4, "overlap": {"ep_a2a": true})";
+  EXPECT_TRUE(read(moe).traits.ep_overlap);
+  EXPECT_TRUE(read(moe + R"(, "pp": 2, "vp": 2)").traits.ep_overlap);
+  const auto plain = read(moe + R"(, "pp": 2)");
+  EXPECT_FALSE(plain.traits.ep_overlap);
+  EXPECT_TRUE(assumes(plain, "expert exchanges are not overlapped: with pp > 1 that needs vp > 1"));
+}
+
 TEST(RunTraits, Fp8IsTheStacksUsualOne) {
   EXPECT_EQ(read(R"("model": "llama3-8b", "precision": "fp8", "framework": "megatron-bridge")").precision,
             Precision::fp8_cs);

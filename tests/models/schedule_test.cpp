@@ -133,6 +133,40 @@ INSTANTIATE_TEST_SUITE_P(Sweep, AnyLayout,
                                                               Schedule::zb_v),
                                             ::testing::Values(1, 2, 3, 4, 8), ::testing::Values(1, 2, 5, 8, 23)));
 
+// Times of all kinds, and microbatches enough for the steady state to be laid out once and repeated.
+TEST(Schedule, ZeroBubbleIsCompleteAndWithinItsMemoryForAllTimes) {
+  constexpr PhaseTimes kTimes[] = {{1, 1, 1, 0},       {1, 1.1, 0.9, 0.05}, {1, 1.2, 0.8, 0.15}, {1, 1.9, 0.9, 0.1},
+                                   {1, 1.4, 0.6, 0.2}, {1, 1, 1, 0.5},      {2, 1, 0.1, 0},      {1, 1, 3, 1},
+                                   {1, 1, 0, 0},       {0, 0, 0, 0}};
+  for (const Schedule schedule : {Schedule::zb_1p, Schedule::zb_2p, Schedule::zb_v})
+    for (const int pp : {1, 2, 5, 16})
+      for (const int m : {3 * pp + 3, 4 * pp + 4, 6 * pp + 1, 9 * pp + 2})
+        for (const PhaseTimes& times : kTimes) {
+          const Layout layout = layout_of(schedule, pp, schedule == Schedule::zb_v ? 2 : 1);
+          const Orders orders = pipeline_schedule(layout, m, times);
+          expect_complete(layout, orders, m);
+          for (const auto& order : orders) ASSERT_LE(most_held(order), schedule == Schedule::zb_1p ? pp : 2 * pp);
+        }
+}
+
+// Microbatches of a steady state follow each other by one, two or four, in equal tasks: the copies differ in nothing
+// else, and the warm-up and the cool-down are those of a shorter step.
+TEST(Schedule, ZeroBubbleRepeatsItsSteadyState) {
+  const Layout layout = layout_of(Schedule::zb_v, 8, 2);
+  const Orders shorter = pipeline_schedule(layout, 40), longer = pipeline_schedule(layout, 48);
+  for (std::size_t stage = 0; stage < 8; ++stage) {
+    const std::size_t warm_up = 6 * 24, cool_down = 6 * 8;
+    const auto &a = shorter[stage], &b = longer[stage];
+    ASSERT_EQ(b.size(), a.size() + 6 * 8);
+    EXPECT_TRUE(std::equal(a.begin(), a.begin() + warm_up, b.begin()));
+    for (std::size_t i = 1; i <= cool_down; ++i) {
+      PipelineTask later = a[a.size() - i];
+      later.microbatch += 8;
+      EXPECT_EQ(b[b.size() - i], later);
+    }
+  }
+}
+
 TEST(Schedule, RefusesWhatItCannotLayOut) {
   EXPECT_THROW(pipeline_schedule(layout_of(Schedule::one_f_one_b, 2, 1), 0), std::invalid_argument);
   EXPECT_THROW(pipeline_schedule(layout_of(Schedule::zb_1p, 2, 2), 4), std::invalid_argument);

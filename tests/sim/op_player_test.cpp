@@ -83,6 +83,16 @@ TEST(OpPlayer, HostWaitsAtASync) {
   EXPECT_NEAR(result.exposed_host.value, 4, 1e-12);  // before the first op, in the sync and before the last op
 }
 
+// Gradients on their way (1 to 21 s) are on a stream of their own: the host waits for the compute stream alone.
+TEST(OpPlayer, ASyncDoesNotWaitForDataParallelTransfers) {
+  PlayedOp sync{.time = {2}, .host = {}, .stream = Stream::host, .sync = true, .needs = {}};
+  const Play result = play_one({compute(1), transfer(20, {0}, Stream::dp_comm), compute(4), sync, compute(5)});
+  expect_span(result, 1, 1, 21);
+  expect_span(result, 2, 1, 5);
+  expect_span(result, 3, 5, 7);
+  expect_span(result, 4, 7, 12);
+}
+
 // Three ops of 1 s, each 5 s of host: issued at 5, 10, 15.
 TEST(OpPlayer, HostBound) {
   const Play result = play_one({with_host(compute(1), 5), with_host(compute(1), 5), with_host(compute(1), 5)});

@@ -132,10 +132,10 @@ TEST(PlayPipeline, RefusesOrdersThatDeadlock) {
 }
 
 // Bubbles for F = B = W = 1. 1F1B: (p - 1)(F + B + W); ZB-H1: (p - 1)(F + B - W); ZB-H2: (p - 1)(F + B - 2 W) = 0 for
-// m >= 2p, as the longest stage's span (arXiv 2401.10241, table 2). ZB-V: 0 there; the greedy layout comes within 3 %
-// of the work of a pipeline with m = 8 p.
+// m >= 2p, as the longest stage's span (arXiv 2401.10241, table 2). ZB-V: 0 there; the layout here leaves up to a fifth
+// of a chunk's forward per stage.
 TEST(PlayPipeline, BubblesOfThePapers) {
-  for (const int p : {2, 4, 8, 16}) {
+  for (const int p : {2, 4, 5, 8, 16, 32}) {
     const int m = 4 * p;
     const auto bubble = [&](Schedule schedule, int vp, int microbatches) {
       const Layout layout = layout_of(schedule, p, vp);
@@ -147,7 +147,48 @@ TEST(PlayPipeline, BubblesOfThePapers) {
     EXPECT_DOUBLE_EQ(bubble(Schedule::interleaved, 4, m).first, 3 * (p - 1));
     EXPECT_DOUBLE_EQ(bubble(Schedule::zb_1p, 1, m).first, p - 1);
     EXPECT_DOUBLE_EQ(bubble(Schedule::zb_2p, 1, m).second, 0);
-    EXPECT_LE(bubble(Schedule::zb_v, 2, 8 * p).second, 0.03 * 48 * p);
+    for (const int more : {2, 3, 8}) {
+      EXPECT_DOUBLE_EQ(bubble(Schedule::zb_2p, 1, more * p).second, 0);
+      EXPECT_LE(bubble(Schedule::zb_v, 2, more * p).second, p / 5);
+    }
+  }
+}
+
+PipelineTimes split_times(const Layout& layout, double input_grad, double weight_grad, double send) {
+  PipelineTimes times = equal_times(layout, 1, input_grad + weight_grad);
+  for (ChunkTimes& chunk : times.chunks) chunk.input_grad = {input_grad}, chunk.weight_grad = {weight_grad};
+  times.send_forward = times.send_backward = {send};
+  return times;
+}
+
+// Unequal phases. ZB-H1 keeps its formula (arXiv 2401.10241, table 2). ZB-2p and ZB-V have none; with transfers of 5 %
+// of a chunk's forward they leave a quarter and a third of 1F1B's bubble without any, (p - 1)(F + B + W) of stages.
+TEST(PlayPipeline, BubblesOfUnequalPhases) {
+  for (const int p : {4, 8, 16, 32}) {
+    for (const double input_grad : {1.1, 1.2}) {
+      const double weight_grad = 2 - input_grad, work = 3 * 4 * p, bubble_1f1b = 3 * (p - 1);
+      const Layout once = layout_of(Schedule::zb_1p, p), twice = layout_of(Schedule::zb_2p, p),
+                   v = layout_of(Schedule::zb_v, p, 2);
+      EXPECT_NEAR(play(once, split_times(once, input_grad, weight_grad, 0), 4 * p).makespan.value - work,
+                  (p - 1) * (1 + input_grad - weight_grad), 1e-9 * work);
+      EXPECT_LE(play(twice, split_times(twice, input_grad, weight_grad, 0.05), 4 * p).longest_span.value - work,
+                0.26 * bubble_1f1b);
+      EXPECT_LE(play(v, split_times(v, input_grad, weight_grad, 0.05), 4 * p).longest_span.value - 2 * work,
+                0.34 * 2 * bubble_1f1b);
+    }
+  }
+}
+
+// Repeating the steady state adds no idle time: 100 microbatches more cost their work. Phases and
+// transfers as on A100s (arXiv 2401.10241): the first and the last chunk hold fewer layers, beside embedding and loss.
+TEST(PlayPipeline, ZeroBubbleStaysFullHoweverLong) {
+  for (const Schedule schedule : {Schedule::zb_1p, Schedule::zb_2p, Schedule::zb_v}) {
+    const Layout layout = layout_of(schedule, 16, schedule == Schedule::zb_v ? 2 : 1);
+    PipelineTimes times = split_times(layout, 1.16, 0.9, 0.13);
+    times.chunks.front() = chunk_of(0.5, 1);
+    times.chunks.back() = chunk_of(0.9, 1.6);
+    const double shorter = play(layout, times, 80).longest_span.value, work = layout.vp * (1 + 1.16 + 0.9);
+    EXPECT_NEAR(play(layout, times, 180).longest_span.value - shorter, 100 * work, 0.01 * 100 * work);
   }
 }
 
@@ -169,10 +210,13 @@ Case random_case(std::mt19937& random, Schedule schedule) {
   out.times.send_forward = out.times.send_backward = {any(0, 2) == 0 ? 0 : real(0, 0.1)};
   out.times.send_overlapped = any(0, 1) == 1;
   out.times.merge_ep = any(0, 4) == 0;
+  const double split = any(0, 1) == 0 ? 1 : real(0.6, 1.4);
   const double uneven = any(0, 3) == 0 ? 1 : real(1, 2), first = any(0, 1) * real(0, 1), last = any(0, 1) * real(0, 2);
   for (int c = 0; c < out.layout.pp * vp; ++c) {
     const double factor = real(1, uneven);
     ChunkTimes chunk = chunk_of(factor, 2 * factor);
+    chunk.input_grad = {split * factor};
+    chunk.weight_grad = {(2 - split) * factor};
     chunk.first_forward_extra = {first};
     chunk.last_backward_extra = {last};
     chunk.merged = {real(2.4, 3) * factor};
@@ -257,9 +301,9 @@ TEST(PipelineFormula, IsExactWhereItSaysSo) {
     for (const int m : {1, 3, 8, 64}) {
       const Layout one = layout_of(Schedule::one_f_one_b, pp), interleaved = layout_of(Schedule::interleaved, pp, 3);
       const PipelineTimes times = equal_times(one, 1, 2), thirds = equal_times(interleaved, 1, 2);
-      EXPECT_DOUBLE_EQ(pipeline_formula(one, times, m).value, 3.0 * (m + pp - 1));
+      EXPECT_DOUBLE_EQ(pipeline_formula(one, times, m).makespan.value, 3.0 * (m + pp - 1));
       EXPECT_DOUBLE_EQ(play(one, times, m).makespan.value, 3.0 * (m + pp - 1));
-      EXPECT_DOUBLE_EQ(pipeline_formula(interleaved, thirds, m * pp).value, 3.0 * (3 * m * pp + pp - 1));
+      EXPECT_DOUBLE_EQ(pipeline_formula(interleaved, thirds, m * pp).makespan.value, 3.0 * (3 * m * pp + pp - 1));
       EXPECT_DOUBLE_EQ(play(interleaved, thirds, m * pp).makespan.value, 3.0 * (3 * m * pp + pp - 1));
     }
   std::mt19937 random(3);
@@ -267,7 +311,7 @@ TEST(PipelineFormula, IsExactWhereItSaysSo) {
     Case c = random_case(random, Schedule::gpipe);
     c.times.send_overlapped = true;
     const double played = play(c.layout, c.times, c.microbatches).makespan.value;
-    EXPECT_NEAR(pipeline_formula(c.layout, c.times, c.microbatches).value, played, 1e-9 * played);
+    EXPECT_NEAR(pipeline_formula(c.layout, c.times, c.microbatches).makespan.value, played, 1e-9 * played);
   }
 }
 
@@ -278,13 +322,16 @@ TEST(PipelineFormula, AgreesWithThePlay) {
     std::vector<double> errors;
     for (int trial = 0; trial < 150; ++trial) {
       const Case c = random_case(random, schedule);
-      const double played = play(c.layout, c.times, c.microbatches).makespan.value;
-      errors.push_back(std::abs(pipeline_formula(c.layout, c.times, c.microbatches).value / played - 1));
+      const PipelinePlay played = play(c.layout, c.times, c.microbatches);
+      const PipelineCost formula = pipeline_formula(c.layout, c.times, c.microbatches);
+      errors.push_back(std::abs(formula.makespan.value / played.makespan.value - 1));
+      EXPECT_NEAR(formula.longest_span / played.longest_span, formula.makespan / played.makespan, 0.02);
     }
     std::sort(errors.begin(), errors.end());
     RecordProperty("worst_" + std::to_string(static_cast<int>(schedule)), std::to_string(errors.back()));
     EXPECT_LE(errors[errors.size() * 9 / 10], 0.005) << static_cast<int>(schedule);
-    EXPECT_LE(errors.back(), schedule == Schedule::interleaved ? 0.04 : 0.02) << static_cast<int>(schedule);
+    const double worst = schedule == Schedule::interleaved ? 0.04 : schedule < Schedule::zb_1p ? 0.02 : 0.01;
+    EXPECT_LE(errors.back(), worst) << static_cast<int>(schedule);
   }
 }
 
