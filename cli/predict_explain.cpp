@@ -78,6 +78,7 @@ std::string largest_ops(const sim::CostModel& model, const models::Block& block)
     for (const models::Op& op : *ops) by_name[op.name] += model.price(block, op).time.value;
   }
   std::vector<std::pair<double, std::string_view>> largest;
+  largest.reserve(by_name.size());
   for (const auto& [name, time] : by_name) largest.emplace_back(time, name);
   std::stable_sort(largest.begin(), largest.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
   std::string text;
@@ -99,8 +100,9 @@ std::string critical_path_text(const sim::CostModel& model, const models::Block&
       if (times[index] < 0.02 * path.length) continue;
       chain += fmt::format("{}{} {:.2f}", chain.empty() ? "" : ", ", (*ops)[index].name, 1e3 * times[index].value);
     }
-    text += paragraph("", fmt::format("critical path of {}, {}: {:.2f} ms; ops of 2 % and more: {}", block.label, pass,
-                                      1e3 * path.length.value, chain),
+    text += paragraph("",
+                      fmt::format("critical path of {}, {}: {:.2f} ms; ops of 2 % and more: {}", block.label, pass,
+                                  1e3 * path.length.value, chain),
                       width);
   }
   return text;
@@ -125,8 +127,8 @@ std::string block_table(const models::Run& run, const hw::Efficiency& efficiency
                    {"largest ops, ms"}});
   for (std::size_t i = 0; i < program.blocks.size(); ++i) {
     const models::Block& block = program.blocks[i];
-    const double share = counts[i] * (priced.blocks[i].forward.all().compute.total() +
-                                      priced.blocks[i].backward.all().compute.total());
+    const double share =
+        counts[i] * (priced.blocks[i].forward.all().compute.total() + priced.blocks[i].backward.all().compute.total());
     if (share > most) {
       most = share;
       heaviest = i;

@@ -78,8 +78,8 @@ std::string paragraph(const std::string& first, std::string_view text, std::size
 }
 
 const std::string& TextTable::cell(std::size_t row, std::size_t column) const {
-  static const std::string kNothing;
-  return column < rows_[row].size() ? rows_[row][column] : kNothing;
+  static const std::string nothing;
+  return column < rows_[row].size() ? rows_[row][column] : nothing;
 }
 
 TextTable TextTable::without_empty_columns() const {

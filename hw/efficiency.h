@@ -63,11 +63,11 @@ struct Efficiency {
   double fused_grouped_rate = 1;                     ///< likewise with activation and casts inside
   double loop_rate = 1;                              ///< one GEMM after another, relative to each alone
   double window_rate = 1;                            ///< sliding-window attention relative to the causal curve's rate
-  double window_extra_keys = 0;  ///< keys a query costs beyond those it sees: partly masked tiles, pipeline filling
+  double window_extra_keys = 0;     ///< keys a query costs beyond those it sees: partly masked tiles, pipeline filling
   double fused_attention_rate = 1;  ///< fused attention in a training step relative to its table
   double flash2_rate = 1;           ///< likewise
-  double flex_rate = 1;          ///< FlexAttention relative to flash2
-  double triton_rate = 1;        ///< the first FlashAttention's Triton kernel relative to flash2
+  double flex_rate = 1;             ///< FlexAttention relative to flash2
+  double triton_rate = 1;           ///< the first FlashAttention's Triton kernel relative to flash2
   std::array<double, 20> pointwise_forward{}, pointwise_backward{};  ///< of HBM bandwidth, by PointwiseKind
   Origin pointwise_origin = Origin::roofline;
   Seconds pointwise_overhead;      ///< of one memory-bound kernel
@@ -95,14 +95,14 @@ struct Efficiency {
   double host_link_fraction = 1;
 
   // Host and step
-  double grace_host_factor = 1;  ///< host time per op relative to x86
-  double merged_host_factor = 1; ///< host time per op while forward and backward of two microbatches are interleaved
+  double grace_host_factor = 1;   ///< host time per op relative to x86
+  double merged_host_factor = 1;  ///< host time per op while forward and backward of two microbatches are interleaved
   double moe_host_factor = 1;     ///< host time per op of routing, dispatch and experts relative to others
-  double host_op_factor = 1;     ///< multiplies Traits::host_op_us
-  Seconds graph_launch;          ///< replay of one captured piece
-  Seconds sync;                  ///< round trip of a device synchronisation
-  Seconds step_constant;         ///< per step outside the program: data, logging, all-reduced loss
-  double straggler_slope = 0;    ///< step time grows by slope * log2(nodes)
+  double host_op_factor = 1;      ///< multiplies Traits::host_op_us
+  Seconds graph_launch;           ///< replay of one captured piece
+  Seconds sync;                   ///< round trip of a device synchronisation
+  Seconds step_constant;          ///< per step outside the program: data, logging, all-reduced loss
+  double straggler_slope = 0;     ///< step time grows by slope * log2(nodes)
 };
 
 /// The part of a profile (calibration/profiles/*.json) that holds for `cluster`: its own curves by name where the

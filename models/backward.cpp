@@ -94,8 +94,8 @@ class Derivation {
     const Tensor tensor = at(dy);
     const TensorId q = new_gradient(tensor.gradient_of, operand, tensor.rows, tensor.columns);
     const float passes = operand == hw::DType::fp8 ? 2.0F : operand == hw::DType::nvfp4 ? 2.4F : 4.0F / 3;
-    Op& op = emit("cast_gradient", Pointwise{.kind = PointwiseKind::cast, .passes = passes, .backward = true}, {dy}, {q},
-                  kHostCast);
+    Op& op = emit("cast_gradient", Pointwise{.kind = PointwiseKind::cast, .passes = passes, .backward = true}, {dy},
+                  {q}, kHostCast);
     if (op.stream != Stream::side) op.stream = Stream::compute;
     return q;
   }
@@ -104,9 +104,8 @@ class Derivation {
     TensorId& mine = gradient_[static_cast<std::size_t>(w)];
     if (mine == kNoTensor) {
       const Tensor tensor = at(w);
-      const TensorId id =
-          b_.tensor(tensor.name, TensorKind::weight_gradient, b_.context().traits().grad_dtype, tensor.rows,
-                    tensor.columns);
+      const TensorId id = b_.tensor(tensor.name, TensorKind::weight_gradient, b_.context().traits().grad_dtype,
+                                    tensor.rows, tensor.columns);
       block_.tensors.back().gradient_of = w;
       gradient_.resize(block_.tensors.size(), kNoTensor);
       gradient_[static_cast<std::size_t>(w)] = id;

@@ -6,9 +6,9 @@ namespace models {
 
 /// Which forward ops of a block are run again in backward instead of keeping what they made.
 struct Replay {
-  bool whole_block = false;     ///< full recompute: only the block's input is kept
-  bool early_stop = false;      ///< replay ends with the last tensor that backward needs (torch, non-reentrant)
-  RecomputeModules modules;     ///< selective
+  bool whole_block = false;  ///< full recompute: only the block's input is kept
+  bool early_stop = false;   ///< replay ends with the last tensor that backward needs (torch, non-reentrant)
+  RecomputeModules modules;  ///< selective
 };
 
 /// Derives block.backward from block.forward, op kind by op kind, in reverse order (reverse-mode differentiation):

@@ -27,9 +27,9 @@ struct Linear {
   const char* name = "";
   std::int64_t in = 0, out = 0;  ///< local sizes, already divided by tp
   bool bias = false;
-  bool quantise = true;          ///< runs in BlockContext::matmul
-  bool adapter = false;          ///< carries a LoRA adapter
-  std::int64_t copies = 1;       ///< equal linears of one input launched one by one (q, k, v apart), `out` split evenly
+  bool quantise = true;     ///< runs in BlockContext::matmul
+  bool adapter = false;     ///< carries a LoRA adapter
+  std::int64_t copies = 1;  ///< equal linears of one input launched one by one (q, k, v apart), `out` split evenly
 };
 
 /// Writes the forward graph of one block. Operand order is what backward derivation relies on: Gemm reads {x, w} and

@@ -44,9 +44,8 @@ TaskOrder interleaved_1f1b(const Layout& layout, int stage, int microbatches, bo
   const TaskOrder forwards = phase_order(layout, stage, groups, Phase::forward);
   const TaskOrder backwards = phase_order(layout, stage, groups, Phase::backward);
   const int group = std::max(layout.pp, groups.front());
-  const auto wanted =
-      static_cast<std::size_t>((layout.pp - stage - 1) * 2 + (layout.vp - 1) * group + (merged ? 1 : 0));
-  const std::size_t warm_up = std::min(wanted, forwards.size());
+  const int wanted = (layout.pp - stage - 1) * 2 + (layout.vp - 1) * group + (merged ? 1 : 0);
+  const std::size_t warm_up = std::min(static_cast<std::size_t>(wanted), forwards.size());
 
   TaskOrder order(forwards.begin(), forwards.begin() + static_cast<std::ptrdiff_t>(warm_up));
   order.reserve(2 * forwards.size());

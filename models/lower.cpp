@@ -81,7 +81,8 @@ Op pipeline_send(const Run& run) {
   const Layout& l = run.layout;
   const bool divided = l.sp || run.traits.p2p_scatter;
   const double tokens = static_cast<double>(l.mbs * l.seq_len) / l.cp / (divided ? l.tp : 1);
-  const double bytes = tokens * static_cast<double>(run.model.hidden) * hw::bytes_per_element(storage_type(run.precision));
+  const double bytes =
+      tokens * static_cast<double>(run.model.hidden) * hw::bytes_per_element(storage_type(run.precision));
   return {.name = "pipeline_send",
           .work = SendRecv{.group = GroupKind::pp, .payload = {bytes}},
           .stream = Stream::pp_comm,

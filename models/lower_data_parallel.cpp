@@ -5,8 +5,8 @@ namespace {
 
 struct Replication {
   GroupKind group;
-  bool sharded;      ///< parameters (FSDP) or optimizer states (ZeRO-1) are divided over the group
-  bool replicas;     ///< HSDP: several shard groups whose gradients are summed besides
+  bool sharded;   ///< parameters (FSDP) or optimizer states (ZeRO-1) are divided over the group
+  bool replicas;  ///< HSDP: several shard groups whose gradients are summed besides
 };
 
 void add(std::vector<Op>& ops, const char* name, CollectiveKind kind, GroupKind group, double bytes) {
@@ -44,8 +44,8 @@ void add_collectives(Block& block, const StepProgram& program, const Replication
 DataParallel timing(const Run& run) {
   const Layout& l = run.layout;
   const Traits& t = run.traits;
-  DataParallel when{.gather_overlap = t.dp_gather_overlap, .reduce_overlap = t.dp_reduce_overlap,
-                    .prefetch = t.fsdp_prefetch};
+  DataParallel when{
+      .gather_overlap = t.dp_gather_overlap, .reduce_overlap = t.dp_reduce_overlap, .prefetch = t.fsdp_prefetch};
   if (l.fsdp == 0) {
     when.reduce = When::once_a_step;
     when.gather = l.zero == Zero::optimizer ? When::once_a_step : When::never;

@@ -27,6 +27,7 @@ std::vector<bool> sliding_layers(const hw::Node& node, int layers) {
 std::vector<bool> dense_layers(const hw::Node& node, int layers) {
   const int step = node.has("decoder_sparse_step") ? count(node, "decoder_sparse_step") : 1;
   std::vector<bool> dense;
+  dense.reserve(static_cast<std::size_t>(layers));
   for (int i = 0; i < layers; ++i) dense.push_back((i + 1) % step != 0);
   if (!node.has("mlp_only_layers")) return dense;
   for (const hw::Node& layer : node.at("mlp_only_layers").elements()) {

@@ -105,9 +105,9 @@ void read_choice(std::string_view key, const Node& value, Stack& stack) {
   } else if (key == "routing") {
     traits.routing = static_cast<Routing>(at({"balanced_random", "contiguous"}));
   } else if (key == "flops") {
-    stack.flops = static_cast<FlopsConvention>(at(
-        {"causal", "full", "six_n", "megatron_bridge", "megatron_bridge_2604", "automodel", "automodel_2025", "dfm", "llm_foundry",
-         "automodel_2025_09"}));
+    stack.flops =
+        static_cast<FlopsConvention>(at({"causal", "full", "six_n", "megatron_bridge", "megatron_bridge_2604",
+                                         "automodel", "automodel_2025", "dfm", "llm_foundry", "automodel_2025_09"}));
   } else if (key == "fp8") {
     constexpr std::array kRecipes = {Precision::fp8_cs, Precision::fp8_ds, Precision::fp8_blockwise, Precision::mxfp8};
     stack.fp8 = kRecipes[static_cast<std::size_t>(at({"fp8-cs", "fp8-ds", "fp8-blockwise", "mxfp8"}))];

@@ -104,8 +104,26 @@ struct Scan {
 /// Memory-bound kernels: they cost the bytes of their operands, times `passes` where a kernel reads its operands
 /// again.
 enum class PointwiseKind : std::uint8_t {
-  norm, residual, activation, rope, qk_norm, cast, router, permute, unpermute, embedding, loss, bias, gradient_add,
-  modulate, gated_residual, conv, softmax, dropout, scale, other
+  norm,
+  residual,
+  activation,
+  rope,
+  qk_norm,
+  cast,
+  router,
+  permute,
+  unpermute,
+  embedding,
+  loss,
+  bias,
+  gradient_add,
+  modulate,
+  gated_residual,
+  conv,
+  softmax,
+  dropout,
+  scale,
+  other
 };
 inline constexpr int kPointwiseKinds = 20;
 struct Pointwise {
@@ -133,10 +151,10 @@ struct Collective {
 /// sent.
 struct ExpertExchange {
   std::int64_t tokens = 0;
-  double ranks_per_token = 1;   ///< expected distinct EP ranks, own rank included
-  double nodes_per_token = 1;   ///< expected distinct NVLink domains, own included
-  int rows_per_token = 1;       ///< top_k
-  hw::Bytes bytes_per_token;    ///< of one copy
+  double ranks_per_token = 1;  ///< expected distinct EP ranks, own rank included
+  double nodes_per_token = 1;  ///< expected distinct NVLink domains, own included
+  int rows_per_token = 1;      ///< top_k
+  hw::Bytes bytes_per_token;   ///< of one copy
   Dispatcher dispatcher = Dispatcher::all_to_all;
   bool combine = false;
 };
@@ -160,7 +178,7 @@ struct HostSync {};
 struct OptimizerStep {
   std::int64_t parameters = 0;  ///< that this rank owns
   hw::Bytes bytes;
-  hw::Flops flops;              ///< Muon's Newton-Schulz iterations
+  hw::Flops flops;  ///< Muon's Newton-Schulz iterations
 };
 
 /// The written tensor is the read one, entering a tensor-parallel region: costs nothing forward; its gradient is
@@ -172,8 +190,25 @@ using Work = std::variant<Gemm, GroupedGemm, Attention, Scan, Pointwise, Collect
 
 /// Which part of the model an op belongs to: for breakdowns, recompute and CUDA-graph scopes.
 enum class Module : std::uint8_t {
-  embedding, attention, core_attention, mla_up_proj, mlp, mamba, layernorm, router, moe_preprocess, experts, moe_act,
-  shared_expert, dispatch, head, mtp, time_text, optimizer, data_parallel, pipeline
+  embedding,
+  attention,
+  core_attention,
+  mla_up_proj,
+  mlp,
+  mamba,
+  layernorm,
+  router,
+  moe_preprocess,
+  experts,
+  moe_act,
+  shared_expert,
+  dispatch,
+  head,
+  mtp,
+  time_text,
+  optimizer,
+  data_parallel,
+  pipeline
 };
 inline constexpr int kModules = 19;
 
@@ -198,8 +233,8 @@ struct Op {
 
 /// Parameters of one block as this rank holds them before ZeRO/FSDP sharding (after TP, EP).
 struct BlockParameters {
-  double dense = 0;        ///< replicated over dp * cp
-  double expert = 0;       ///< replicated over expert_dp
+  double dense = 0;                                  ///< replicated over dp * cp
+  double expert = 0;                                 ///< replicated over expert_dp
   double trainable_dense = 0, trainable_expert = 0;  ///< less under LoRA
   double quantised_dense = 0, quantised_expert = 0;  ///< of them, those with a quantised copy
 };
@@ -215,9 +250,9 @@ struct Block {
   std::vector<Op> backward;  ///< replay, input and weight gradients, in launch order
   TensorId input = kNoTensor, output = kNoTensor;
   BlockParameters parameters;
-  std::vector<Op> gather, reduce;  ///< parameter all-gathers and gradient reductions over dp (when: StepProgram)
-  hw::Bytes kept;                  ///< activations from forward to backward, per microbatch, on the device
-  hw::Bytes offloaded;             ///< of the kept ones, those that wait in host memory
+  std::vector<Op> gather, reduce;         ///< parameter all-gathers and gradient reductions over dp (when: StepProgram)
+  hw::Bytes kept;                         ///< activations from forward to backward, per microbatch, on the device
+  hw::Bytes offloaded;                    ///< of the kept ones, those that wait in host memory
   hw::Bytes forward_peak, backward_peak;  ///< transient bytes beyond kept ones, at the worst op
   /// What the weight-gradient ops read, inputs and output gradients: held from input gradients to weight gradients
   /// where a schedule runs them apart (WeightGradStore of arXiv 2401.10241's fork).
@@ -240,7 +275,7 @@ struct ChunkProgram {
 enum class When : std::uint8_t { never, once_a_step, every_microbatch, every_pass };
 
 struct DataParallel {
-  When gather = When::never;   ///< every_pass: before forward and again before backward (reshard after forward)
+  When gather = When::never;  ///< every_pass: before forward and again before backward (reshard after forward)
   When reduce = When::never;
   bool gather_overlap = true, reduce_overlap = true;
   bool prefetch = true;
@@ -260,8 +295,8 @@ struct StaticMemory {
 };
 
 struct StageProgram {
-  std::vector<int> chunks;      ///< chunk indices of this rank, ascending
-  std::vector<Op> optimizer;    ///< at the end of the step, on compute
+  std::vector<int> chunks;    ///< chunk indices of this rank, ascending
+  std::vector<Op> optimizer;  ///< at the end of the step, on compute
   StaticMemory memory;
 };
 

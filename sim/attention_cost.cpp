@@ -13,10 +13,13 @@ const hw::AttentionCurve& curve_of(const hw::AttentionCurves& curves, const mode
   return work.backward ? curves.causal_backward : curves.causal_forward;
 }
 
-/// torch's scaled_dot_product_attention prefers cuDNN on Blackwell, which FlashAttention 2 does not support.
-bool runs_fused(models::AttentionBackend backend, const hw::Gpu& gpu) {
+/// torch's scaled_dot_product_attention prefers cuDNN on Blackwell, which FlashAttention 2 does not support. That has
+/// no kernels for fp32 either (its README: fp16 and bf16).
+bool runs_fused(const models::Attention& work, const hw::Gpu& gpu) {
   const bool blackwell = gpu.architecture.starts_with("sm_10") || gpu.architecture.starts_with("sm_12");
-  return backend == models::AttentionBackend::fused || (backend == models::AttentionBackend::sdpa && blackwell);
+  const bool wide = hw::bytes_per_element(work.operand) > 2;
+  return wide || work.backend == models::AttentionBackend::fused ||
+         (work.backend == models::AttentionBackend::sdpa && blackwell);
 }
 
 /// 1 at head dim 128 and above, the measured share at 64, linear between and below.
@@ -64,7 +67,7 @@ Price attention_cost(const models::Attention& work, models::OpSize size, const h
     price.time = unfused(work, size.bytes, cluster, efficiency);
     return price;
   }
-  const bool fused = runs_fused(work.backend, cluster.gpu);
+  const bool fused = runs_fused(work, cluster.gpu);
   const hw::AttentionCurve& curve =
       curve_of(fused ? efficiency.attention[static_cast<std::size_t>(work.operand)] : efficiency.flash2, work);
   double factor = efficiency.sustained * head_dim_rate(work, efficiency) *

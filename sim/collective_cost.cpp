@@ -75,7 +75,8 @@ TransferTime nvlink_time(models::CollectiveKind kind, int ranks, hw::Bytes sent,
   const hw::CollectiveCurve& curve = ranks == 2 ? efficiency.nvlink_two[index] : ranks <= 4 ? four : eight;
   hw::Seconds latency = curve.latency;
   if (ranks > 8) latency += (ranks - 8) / 4.0 * std::max(hw::Seconds{0}, eight.latency - four.latency);
-  return {latency, (sent / curve.bandwidth + hw::Seconds{curve.slope * std::sqrt(sent.value)}) / efficiency.nvlink_rate};
+  return {latency,
+          (sent / curve.bandwidth + hw::Seconds{curve.slope * std::sqrt(sent.value)}) / efficiency.nvlink_rate};
 }
 
 hw::Seconds overlapped(hw::Seconds a, hw::Seconds b, const hw::Efficiency& efficiency) {

@@ -172,7 +172,10 @@ std::uint64_t program_hash(const models::StepProgram& program) {
     }
   }
   for (const models::ChunkProgram& chunk : program.chunks)
-    for (const models::BlockRun& run : chunk.blocks) mix(static_cast<std::uint64_t>(run.block * 65536 + run.count));
+    for (const models::BlockRun& run : chunk.blocks) {
+      const int both = run.block * 65536 + run.count;
+      mix(static_cast<std::uint64_t>(both));
+    }
   return hash;
 }
 

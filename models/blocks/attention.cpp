@@ -181,7 +181,8 @@ TensorId attention_part(BlockBuilder& b, const AttentionSpec& spec, TensorId x) 
                           n);
   if (spec.qk_norm) {
     b.weight("qk_norm", 2, spec.head_dim);
-    const float share = static_cast<float>(q + kv / 2) / static_cast<float>(q + kv + gate);
+    const std::int64_t normed = q + kv / 2;
+    const float share = static_cast<float>(normed) / static_cast<float>(q + kv + gate);
     // Values and gate pass unchanged: kept once, with the normed queries and keys.
     b.share_columns(qkv, kv / 2 + gate);
     qkv = b.pointwise("qk_norm", PointwiseKind::qk_norm, {qkv}, share);
@@ -217,8 +218,9 @@ TensorId mla_part(BlockBuilder& b, const AttentionSpec& spec, TensorId x) {
   const TensorId kv_norm = b.norm("kv_norm", kv_low);
   TensorId q = b.linear({.name = "q_up", .in = b.at(q_low).columns, .out = heads * spec.head_dim},
                         b.enter_tp(b.quantise(q_low)));
-  const TensorId kv = b.linear({.name = "kv_up", .in = b.at(kv_norm).columns, .out = heads * (mla.qk_nope + mla.v_head)},
-                               b.enter_tp(b.quantise(kv_norm)));
+  const TensorId kv =
+      b.linear({.name = "kv_up", .in = b.at(kv_norm).columns, .out = heads * (mla.qk_nope + mla.v_head)},
+               b.enter_tp(b.quantise(kv_norm)));
   q = rotate(b, q, heads * mla.qk_rope);
   // Keys are put together from the up-projected part and the shared rotary part.
   const TensorId keys = b.pointwise("rope_kv", PointwiseKind::rope, {kv}, 1, heads * (spec.head_dim + mla.v_head));

@@ -84,8 +84,7 @@ TensorId dit_layer(BlockBuilder& b, const LayerSpec& spec, TensorId x) {
   x = cross_attention(b, *spec.attention, x);
   const TensorId n = fp32_norm(b, "modulated_norm", x);
   b.set_module(Module::mlp);
-  const TensorId h =
-      b.linear({.name = "fc1", .in = hidden, .out = ffn, .bias = true}, b.enter_tp(b.quantise(n)));
+  const TensorId h = b.linear({.name = "fc1", .in = hidden, .out = ffn, .bias = true}, b.enter_tp(b.quantise(n)));
   const TensorId a = activate(b, spec.mlp->activation, false, h);
   const TensorId y = b.linear({.name = "fc2", .in = ffn, .out = hidden, .bias = true}, a);
   return gated_residual(b, b.leave_tp(y), x);

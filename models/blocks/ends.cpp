@@ -33,11 +33,9 @@ void head_part(BlockBuilder& b, TensorId x) {
   const Traits& traits = context.traits();
   b.set_module(Module::head);
   const TensorId n = b.enter_tp(b.norm("final_norm", x));
-  const TensorId logits = b.linear({.name = "logits",
-                                    .in = context.model().hidden,
-                                    .out = local_vocab(context),
-                                    .quantise = traits.fp8_output_proj},
-                                   n);
+  const TensorId logits = b.linear(
+      {.name = "logits", .in = context.model().hidden, .out = local_vocab(context), .quantise = traits.fp8_output_proj},
+      n);
   const TensorId softmax =
       b.tensor("softmax", TensorKind::activation, hw::DType::fp32, b.at(logits).rows, b.at(logits).columns);
   // Fused cross-entropy touches its operands once; the unfused one (torch in fp32) casts, subtracts, exponentiates and
@@ -73,8 +71,8 @@ TensorId mtp_projection(BlockBuilder& b, TensorId x) {
   // Column-parallel with gathered output, then back to the sequence shard.
   const TensorId whole = b.activation("mtp_hidden", b.at(x).rows, hidden);
   b.add("tp_all_to_all",
-        Collective{.kind = CollectiveKind::all_to_all, .group = GroupKind::tp, .payload = b.at(y).bytes()}, {y}, {whole},
-        1)
+        Collective{.kind = CollectiveKind::all_to_all, .group = GroupKind::tp, .payload = b.at(y).bytes()}, {y},
+        {whole}, 1)
       .stream = Stream::tp_comm;
   return whole;
 }

@@ -4,7 +4,8 @@
 
 namespace models {
 
-/// Mamba-2 mixer: in-projection to (z, x, B, C, dt), causal convolution over (x, B, C), scan, gated norm, out-projection.
+/// Mamba-2 mixer: in-projection to (z, x, B, C, dt), causal convolution over (x, B, C), scan, gated norm,
+/// out-projection.
 TensorId mamba_part(BlockBuilder& b, const MambaSpec& spec, TensorId x) {
   const BlockContext& context = b.context();
   const int tp = context.layout().tp;

@@ -11,10 +11,10 @@ constexpr float kHostRouter = 8, kHostPermute = 3, kHostExchange = 4, kHostGroup
 /// Sizes of one rank's share of a MoE layer.
 struct MoeShape {
   const MoeSpec& spec;
-  std::int64_t tokens;   ///< that this rank dispatches
-  std::int64_t width;    ///< of what is dispatched: hidden or latent
-  std::int64_t rows;     ///< that its experts get, balanced
-  std::int64_t received; ///< copies that arrive before they are spread over experts
+  std::int64_t tokens;    ///< that this rank dispatches
+  std::int64_t width;     ///< of what is dispatched: hidden or latent
+  std::int64_t rows;      ///< that its experts get, balanced
+  std::int64_t received;  ///< copies that arrive before they are spread over experts
   int local_experts;
 };
 
@@ -44,13 +44,14 @@ ExpertExchange exchange_of(const BlockBuilder& b, const MoeShape& shape, bool co
   const BlockContext& context = b.context();
   const Layout& layout = context.layout();
   const int domains = std::max(1, layout.ep * layout.etp / domain_size(context));
-  return {.tokens = shape.tokens,
-          .ranks_per_token = distinct_buckets(shape.spec.experts, shape.spec.top_k, layout.ep, context.traits().routing),
-          .nodes_per_token = distinct_buckets(shape.spec.experts, shape.spec.top_k, domains, context.traits().routing),
-          .rows_per_token = shape.spec.top_k,
-          .bytes_per_token = {static_cast<double>(shape.width) * hw::bytes_per_element(context.storage)},
-          .dispatcher = context.traits().dispatcher,
-          .combine = combine};
+  return {
+      .tokens = shape.tokens,
+      .ranks_per_token = distinct_buckets(shape.spec.experts, shape.spec.top_k, layout.ep, context.traits().routing),
+      .nodes_per_token = distinct_buckets(shape.spec.experts, shape.spec.top_k, domains, context.traits().routing),
+      .rows_per_token = shape.spec.top_k,
+      .bytes_per_token = {static_cast<double>(shape.width) * hw::bytes_per_element(context.storage)},
+      .dispatcher = context.traits().dispatcher,
+      .combine = combine};
 }
 
 /// Unfused permutation kernels (index_select and scatter of torch) read and write once more.

@@ -18,8 +18,7 @@ std::vector<ValidatedRow> rows_of(std::initializer_list<const char*> names) {
   std::vector<fs::path> files;
   for (const char* name : names) files.push_back(kRuns / name);
   models::Library library({STEPCAST_SOURCE_DIR});
-  const auto profile =
-      hw::Node::read_file(fs::path(STEPCAST_SOURCE_DIR) / "calibration/profiles/default.json");
+  const auto profile = hw::Node::read_file(fs::path(STEPCAST_SOURCE_DIR) / "calibration/profiles/default.json");
   return validate(files, library, profile, sim::Tier::events);
 }
 
@@ -37,8 +36,7 @@ TEST(Accuracy, ReferenceRows) {
 }
 
 TEST(Accuracy, MegatronBridgeDfmAndAutoModel) {
-  const auto rows =
-      rows_of({"published/dfm.jsonl", "published/automodel.jsonl", "published/megatron_bridge.jsonl"});
+  const auto rows = rows_of({"published/dfm.jsonl", "published/automodel.jsonl", "published/megatron_bridge.jsonl"});
   const auto refused = std::ranges::count_if(
       rows, [](const ValidatedRow& row) { return !row.is_predicted() && !unsupported_architecture(row); });
   const auto supported =

@@ -282,6 +282,20 @@ TEST(AttentionCost, FlashAttention2) {
   EXPECT_NEAR(rate("a100-80g", 16384, Mask::causal) / 198, 1, 0.05);
 }
 
+// FlashAttention 2 has no fp32 kernels: nothing exceeds the datasheet's tf32 rate of 156 TFLOP/s.
+TEST(AttentionCost, Fp32RunsAtItsOwnPeak) {
+  const models::Attention work{.batch = 1,
+                               .queries = 16384,
+                               .keys = 16384,
+                               .heads = 32,
+                               .kv_heads = 32,
+                               .qk_dim = 128,
+                               .v_dim = 128,
+                               .operand = hw::DType::fp32,
+                               .backend = AttentionBackend::flash2};
+  EXPECT_LT(tflops(burst_machine("a100-80g"), work), 156);
+}
+
 // FlashAttention 3, H100, fp16, d 64 at 16k: causal 473, full 497 TFLOP/s forward (arXiv 2407.08608).
 TEST(AttentionCost, HeadDim64IsSlower) {
   models::Attention work{

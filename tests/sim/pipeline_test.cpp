@@ -42,7 +42,8 @@ ChunkTimes chunk_of(double forward, double backward) {
 
 PipelineTimes equal_times(const Layout& layout, double forward, double backward) {
   PipelineTimes times;
-  times.chunks.assign(static_cast<std::size_t>(layout.pp * layout.vp), chunk_of(forward, backward));
+  const int chunks = layout.pp * layout.vp;
+  times.chunks.assign(static_cast<std::size_t>(chunks), chunk_of(forward, backward));
   return times;
 }
 

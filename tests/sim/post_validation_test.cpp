@@ -46,6 +46,9 @@ models::StepProgram program(int microbatches) {
 Prediction predicted(const models::StepProgram& program, Tier tier, models::Timeline* timeline = nullptr) {
   models::Run run;
   run.layout = program.layout;
+  run.cluster.gpus_per_node = run.cluster.nvlink_domain = 8;
+  run.cluster.nvlink = run.cluster.nic = {1e9};
+  run.cluster.gpu.memory_bandwidth = {1e12};
   hw::Efficiency efficiency;
   for (hw::GemmCurve& curve : efficiency.gemm) curve = {.rate = {2e12}, .bandwidth = {1e30}, .overhead = {}};
   for (auto* curves : {&efficiency.nvlink, &efficiency.nvlink_four, &efficiency.nvlink_two})
@@ -79,7 +82,7 @@ TEST(PostValidation, ClosedFormLengthensSpanAndMakespanAlike) {
 
 // The first published zero-bubble run states it, the 1F1B runs state that they do without.
 TEST(PostValidation, IsReadFromRuns) {
-  const models::Library library({STEPCAST_SOURCE_DIR});
+  models::Library library({STEPCAST_SOURCE_DIR});
   int with = 0, without = 0;
   for (const auto& line :
        hw::Node::read_lines(std::string(STEPCAST_SOURCE_DIR) + "/configs/runs/published/zero_bubble.jsonl")) {
