@@ -20,6 +20,7 @@ Model layers_only(int layers, int mtp) {
 
 std::vector<int> layer_counts(const std::vector<StageChunk>& chunks) {
   std::vector<int> counts;
+  counts.reserve(chunks.size());
   for (const StageChunk& chunk : chunks) counts.push_back(chunk.layers);
   return counts;
 }
