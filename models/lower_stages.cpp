@@ -40,7 +40,7 @@ Held held_by(const Run& run, const StepProgram& program, const StageProgram& sta
     // One table serves both ends.
     const double table = static_cast<double>(run.model.hidden) * static_cast<double>(run.model.vocab) / run.layout.tp;
     held.all.dense -= table;
-    held.all.trainable_dense -= table;
+    if (run.task != Task::lora) held.all.trainable_dense -= table;  // frozen under LoRA: it was never counted
   }
   return held;
 }
