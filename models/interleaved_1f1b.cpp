@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 #include "models/layout.h"
@@ -25,6 +26,8 @@ namespace {
 /// All tasks of one phase: group after group, in a group chunk after chunk (last chunk first for backwards).
 TaskOrder phase_order(const Layout& layout, int stage, const std::vector<int>& groups, Phase phase) {
   TaskOrder order;
+  order.reserve(static_cast<std::size_t>(layout.vp) *
+                static_cast<std::size_t>(std::reduce(groups.begin(), groups.end())));
   int first = 0;
   for (const int size : groups) {
     for (int turn = 0; turn < layout.vp; ++turn) {
@@ -47,8 +50,9 @@ TaskOrder interleaved_1f1b(const Layout& layout, int stage, int microbatches, bo
   const int wanted = (layout.pp - stage - 1) * 2 + (layout.vp - 1) * group + (merged ? 1 : 0);
   const std::size_t warm_up = std::min(static_cast<std::size_t>(wanted), forwards.size());
 
-  TaskOrder order(forwards.begin(), forwards.begin() + static_cast<std::ptrdiff_t>(warm_up));
+  TaskOrder order;
   order.reserve(2 * forwards.size());
+  order.assign(forwards.begin(), forwards.begin() + static_cast<std::ptrdiff_t>(warm_up));
   for (std::size_t i = warm_up; i < forwards.size(); ++i) {
     order.push_back(forwards[i]);
     order.push_back(backwards[i - warm_up]);

@@ -305,9 +305,12 @@ PassCost ChunkFormula::edge_by_formula(PassCost steady, PassKind kind) const {
 /// block); what the first one shows at its ends, the chunk shows once.
 PassCost ChunkFormula::merged() const {
   PassCost cost, ends;
+  int exchanging = 0;  // blocks
+  for (const models::BlockRun& run : chunk_.blocks)
+    exchanging += plays_.priced().blocks[at(run.block)].exchange ? run.count : 0;
   for (const models::BlockRun& run : chunk_.blocks) {
     const PassCost first = plays_.merged(run.block, 1);
-    if (!plays_.priced().blocks[at(run.block)].exchange) {
+    if (exchanging == 1 || !plays_.priced().blocks[at(run.block)].exchange) {
       cost.add(first, run.count);
       continue;
     }

@@ -62,6 +62,7 @@ class Player {
   void add_lane(int lane);
   void issue();
   int lane_to_issue() const;
+  bool host_synchronised(int lane);
   bool needs_met(Slot& slot);
   void start_ready();
   bool start_some();
@@ -91,6 +92,7 @@ class Player {
   std::vector<std::array<std::int8_t, models::kStreams>> slot_of_;  ///< by lane and stream
 
   double now_ = 0, next_issue_ = kNever;
+  int to_issue_ = 0;           ///< ops that the host has not issued
   int left_ = 0;               ///< ops that have not ended
   bool device_taken_ = false;  ///< an op of some lane's compute stream runs
   int device_lane_ = kNone;    ///< the lane that had it last
@@ -113,7 +115,7 @@ Player::Player(std::span<const Lane> lanes, const Sharing& sharing, bool keep_sp
   progress_.resize(lanes.size());
   slot_of_.resize(lanes.size());
   slots_.reserve(lanes.size() * models::kStreams);
-  left_ = static_cast<int>(total);
+  to_issue_ = left_ = static_cast<int>(total);
   if (keep_spans) play_.spans.resize(lanes.size());
   int base = 0;
   for (int lane = 0; lane < static_cast<int>(lanes.size()); ++lane) {
@@ -141,7 +143,7 @@ void Player::add_lane(int lane) {
   if (keep_spans_) play_.spans[at(lane)].resize(at(n));
 }
 
-/// The lane whose issued share is smallest; kNone when all is issued.
+/// The lane whose issued share is smallest, of those with ops left to issue.
 int Player::lane_to_issue() const {
   int best = kNone;
   double smallest = 1;
@@ -155,20 +157,24 @@ int Player::lane_to_issue() const {
   return best;
 }
 
+/// True, with the host's clock behind all that the lane has issued, once that has ended.
+bool Player::host_synchronised(int lane) {
+  if (progress_[at(lane)].unfinished > 0) return false;
+  host_.time = std::max(host_.time, now_);
+  return true;
+}
+
 /// Lets the host run as far as it can. A synchronisation waits for its own lane but holds up all of them.
 void Player::issue() {
-  for (int lane = lane_to_issue(); lane != kNone; lane = lane_to_issue()) {
-    const int waits = host_.in_sync != kNone ? host_.in_sync : lane;
+  for (; to_issue_ > 0; --to_issue_) {
+    if (host_.in_sync != kNone && !host_synchronised(host_.in_sync)) return;
+    host_.in_sync = kNone;
+    const int lane = lane_to_issue();
     const PlayedOp& next = op(lane, progress_[at(lane)].issued);
-    if (host_.in_sync != kNone || next.sync) {
-      if (progress_[at(waits)].unfinished > 0) return;
-      host_.time = std::max(host_.time, now_);
-      if (host_.in_sync != kNone) {
-        host_.in_sync = kNone;
-        continue;
-      }
+    if (next.sync) {
+      if (!host_synchronised(lane)) return;
+      host_.in_sync = lane;
     }
-    if (next.sync) host_.in_sync = lane;
     host_.time += next.host.value;
     progress_[at(lane)].unfinished += holds_up_sync(next.stream);
     issue_[id(lane, progress_[at(lane)].issued++)] = host_.time;
