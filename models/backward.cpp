@@ -1,6 +1,6 @@
 #include "models/backward.h"
 
-#include <string_view>
+#include <cassert>
 #include <vector>
 
 namespace models {
@@ -24,6 +24,7 @@ class Derivation {
       source_ = &op;
       std::visit([&](const auto& work) { derive(op, work); }, op.work);
     }
+    if (block_.input != kNoTensor) block_.input_gradient = gradient(block_.input);
   }
 
  private:
@@ -33,7 +34,8 @@ class Derivation {
   void seed() {
     if (block_.output == kNoTensor) return;
     const Tensor& y = at(block_.output);
-    gradient_[static_cast<std::size_t>(block_.output)] = new_gradient(block_.output, y.dtype, y.rows, y.columns);
+    block_.output_gradient = new_gradient(block_.output, y.dtype, y.rows, y.columns);
+    gradient_[static_cast<std::size_t>(block_.output)] = block_.output_gradient;
   }
 
   TensorId new_gradient(TensorId of, hw::DType dtype, std::int64_t rows, std::int64_t columns) {
@@ -68,8 +70,8 @@ class Derivation {
   /// Whether a gradient of this tensor is wanted: floating-point activations that something trained led to.
   bool differentiable(TensorId id) const {
     const Tensor& tensor = at(id);
-    return tensor.kind != TensorKind::weight && tensor.dtype != hw::DType::int64 && tensor.dtype != hw::DType::int32 &&
-           tensor.dtype != hw::DType::boolean;
+    return tensor.kind != TensorKind::weight && tensor.kind != TensorKind::data && tensor.dtype != hw::DType::int64 &&
+           tensor.dtype != hw::DType::int32 && tensor.dtype != hw::DType::boolean;
   }
 
   /// `g` is (part of) the gradient of `of`; several readers' parts are summed.
@@ -82,8 +84,8 @@ class Derivation {
     const TensorId before = mine;
     const TensorId sum = storage_gradient(of);
     const Stream stream = source_->stream;
-    Op& op = emit("gradient_add", Pointwise{.kind = PointwiseKind::gradient_add, .backward = true}, {before, g}, {sum},
-                  kHostPointwise);
+    const Pointwise add{.kind = PointwiseKind::gradient_add, .backward = true, .function = Function::sum_gradients};
+    Op& op = emit("gradient_add", add, {before, g}, {sum}, kHostPointwise);
     op.stream = stream == Stream::side ? Stream::side : Stream::compute;
     gradient_[static_cast<std::size_t>(of)] = sum;
   }
@@ -129,13 +131,15 @@ class Derivation {
       contribute(x, dx);
     }
     if (at(w).frozen) return;
-    const Gemm weight{.m = work.n,
-                      .n = work.k,
-                      .k = work.m,
-                      .operand = work.operand,
-                      .output = b_.context().traits().grad_dtype,
-                      .role = GemmRole::weight_grad};
-    emit(op.name, weight, {x, dy}, {weight_gradient(w)}, kHostMatmul).weight_gradient = true;
+    Gemm weight = work;
+    weight.m = work.n;
+    weight.n = work.k;
+    weight.k = work.m;
+    weight.output = b_.context().traits().grad_dtype;
+    weight.role = GemmRole::weight_grad;
+    Op& product = emit(op.name, weight, {x, dy}, {weight_gradient(w)}, kHostMatmul);
+    product.weight_gradient = true;
+    if (op.reads.size() > 2) product.writes.push_back(weight_gradient(op.reads[2]));
   }
 
   void derive(const Op& op, const GroupedGemm& work) {
@@ -159,10 +163,17 @@ class Derivation {
   }
 
   /// Where the rest of a ring was merged in: every step's backward reads the final result, so partial ones go.
-  TensorId merged(TensorId out) const {
+  TensorId merged(TensorId part) const {
     for (const Op& op : block_.forward)
-      if (op.name == std::string_view("merge") && op.reads.contains(out)) out = op.writes[0];
-    return out;
+      if (is_merge(op))
+        for (int i = 0; i < op.reads.size(); ++i)
+          if (op.reads[i] == part) part = op.writes[i % 2];
+    return part;
+  }
+
+  static bool is_merge(const Op& op) {
+    const auto* pointwise = std::get_if<Pointwise>(&op.work);
+    return pointwise != nullptr && pointwise->function == Function::merge_attention;
   }
 
   void derive(const Op& op, const Attention& work) {
@@ -170,13 +181,22 @@ class Derivation {
     if (gradient(out) == kNoTensor) return;
     Attention back = work;
     back.backward = true;
-    InlineVector<TensorId, 3> gradients;
-    for (const TensorId in : op.reads) gradients.push_back(storage_gradient(in));
-    Op& core = emit(op.name, back, {gradient(out), merged(out)}, {}, op.host_ops);
-    for (int i = 1; i < op.writes.size(); ++i) core.reads.push_back(op.writes[i]);
-    for (const TensorId in : op.reads) core.reads.push_back(in);
-    for (const TensorId g : gradients) core.writes.push_back(g);
-    for (int i = 0; i < op.reads.size(); ++i) contribute(op.reads[i], gradients[i]);
+    InlineVector<TensorId, 4> gradients;
+    for (const TensorId in : op.reads)
+      if (differentiable(in)) gradients.push_back(storage_gradient(in));
+    const std::size_t core = block_.backward.size();
+    emit(op.name, back, {gradient(out), merged(out)}, {}, op.host_ops);
+    for (int i = 1; i < op.writes.size(); ++i) block_.backward[core].reads.push_back(merged(op.writes[i]));
+    for (const TensorId in : op.reads) block_.backward[core].reads.push_back(in);
+    for (const TensorId g : gradients) block_.backward[core].writes.push_back(g);
+    int next = 0;
+    for (const TensorId in : op.reads) {
+      if (differentiable(in)) {
+        contribute(in, gradients[next++]);
+      } else if (!at(in).frozen) {
+        block_.backward[core].writes.push_back(weight_gradient(in));
+      }
+    }
   }
 
   void derive(const Op& op, const Scan& work) {
@@ -194,22 +214,63 @@ class Derivation {
     if (work.kind == PointwiseKind::loss) return derive_loss(op, work);
     if (gradient(y) == kNoTensor) return;
     if (work.kind == PointwiseKind::cast) return contribute(x, gradient(y));  // straight through
-    if (work.kind == PointwiseKind::residual && op.name != std::string_view("dropout")) {
+    if (is_sum(work)) {
+      // Of a merge, the row statistics have no gradient.
+      const int step = work.function == Function::merge_attention ? 2 : 1;
       const TensorId dy = gradient(y);
-      for (const TensorId in : op.reads)
-        if (differentiable(in)) contribute(in, dy);
-      return;
+      for (int i = 0; i < op.reads.size(); i += step)
+        if (differentiable(op.reads[i])) contribute(op.reads[i], dy);
+      if (work.function != Function::add_positions) return;
     }
     derive_kernel(op, work);
   }
 
-  /// One backward kernel: reads dy and what its kind needs of the forward operands, writes the inputs' gradients.
+  /// Its result's gradient is that of its operands.
+  static bool is_sum(const Pointwise& work) {
+    return work.function == Function::add || work.function == Function::add_positions ||
+           work.function == Function::merge_attention;
+  }
+
+  /// One backward kernel: reads dy and what its function needs of the forward operands, writes the gradients of its
+  /// inputs and adds to those of its weights.
   void derive_kernel(const Op& op, const Pointwise& work) {
-    const TensorId x = op.reads[0], y = op.writes[0];
+    const TensorId y = op.writes[0];
     Pointwise back = work;
     back.backward = true;
-    const TensorId dx = differentiable(x) ? storage_gradient(x) : gradient(y);
-    Op& kernel = emit(op.name, back, {gradient(y)}, {}, op.host_ops * kHostPointwise);
+    const auto kernel = block_.backward.size();
+    emit(op.name, back, {gradient(y)}, {}, op.host_ops * kHostPointwise);
+    const auto reads = [&](TensorId id) {
+      if (!block_.backward[kernel].reads.contains(id)) block_.backward[kernel].reads.push_back(id);
+    };
+    const auto writes = [&](TensorId id) { block_.backward[kernel].writes.push_back(id); };
+    if (work.kind == PointwiseKind::dropout) reads(op.writes[1]);
+    if (work.kind == PointwiseKind::router) reads(y);
+    const bool operands = reads_operands(work);
+    for (const TensorId in : op.reads)
+      if (operands || at(in).kind == TensorKind::data) reads(in);
+    bool any = false;
+    if (!is_sum(work)) {
+      InlineVector<TensorId, 8> wanted;
+      for (const TensorId in : op.reads)
+        if (differentiable(in) && !wanted.contains(in)) wanted.push_back(in);
+      if (work.kind == PointwiseKind::gated_residual) {
+        contribute(op.reads[1], gradient(y));  // the residual stream
+        wanted = {op.reads[0]};
+      }
+      for (const TensorId in : wanted) {
+        const TensorId dx = storage_gradient(in);
+        writes(dx);
+        contribute(in, dx);
+        any = true;
+      }
+    }
+    for (const TensorId in : op.reads)
+      if (at(in).kind == TensorKind::weight && !at(in).frozen) writes(weight_gradient(in));
+    if (!any) block_.backward[kernel].weight_gradient = true;  // a table's scatter-add
+  }
+
+  /// Whether the backward kernel reads what the forward kernel read.
+  static bool reads_operands(const Pointwise& work) {
     switch (work.kind) {
       case PointwiseKind::norm:
       case PointwiseKind::qk_norm:
@@ -217,38 +278,20 @@ class Derivation {
       case PointwiseKind::modulate:
       case PointwiseKind::conv:
       case PointwiseKind::scale:
-      case PointwiseKind::gated_residual: kernel.reads.push_back(x); break;
-      case PointwiseKind::dropout: kernel.reads.push_back(op.writes[1]); break;
-      case PointwiseKind::router: kernel.reads.push_back(y); break;
-      default: break;
+      case PointwiseKind::gated_residual: return true;
+      default: return false;
     }
-    if (differentiable(x)) {
-      kernel.writes.push_back(dx);
-    } else {
-      kernel.weight_gradient = true;  // an embedding table's scatter-add
-    }
-    if (differentiable(x)) contribute(x, dx);
-    for (int i = 1; i < op.reads.size(); ++i) contribute_second(op, work, op.reads[i]);
-  }
-
-  /// Second operands: the gated norm's gate, the router's probabilities, the residual stream.
-  void contribute_second(const Op& op, const Pointwise& work, TensorId second) {
-    if (!differentiable(second) || second == op.reads[0]) return;
-    if (work.kind == PointwiseKind::gated_residual) return contribute(second, gradient(op.writes[0]));
-    const TensorId g = storage_gradient(second);
-    block_.backward.back().writes.push_back(g);
-    if (work.kind == PointwiseKind::norm || work.kind == PointwiseKind::scale)
-      block_.backward.back().reads.push_back(second);
-    contribute(second, g);
   }
 
   void derive_loss(const Op& op, const Pointwise& work) {
-    const TensorId logits = op.reads[0], softmax = op.writes[0];
+    if (work.function == Function::loss_statistics) return;
+    const TensorId logits = op.reads[0];
     Pointwise back = work;
     back.backward = true;
     back.passes = 1;  // reads the kept probabilities, writes the logits' gradient
     const TensorId d = storage_gradient(logits);
-    Op& kernel = emit(op.name, back, {softmax}, {d}, op.host_ops);
+    Op& kernel = emit(op.name, back, {op.writes[0]}, {d}, op.host_ops);
+    if (op.reads.size() > 1) kernel.reads.push_back(op.reads[1]);
     kernel.stream = Stream::compute;
     contribute(logits, d);
   }
@@ -267,11 +310,20 @@ class Derivation {
     }
     const Tensor shape = at(x);
     const bool narrow = work.kind == CollectiveKind::reduce_scatter;
-    const TensorId dx = new_gradient(x, narrow ? at(dy).dtype : b_.context().storage, shape.rows, shape.columns);
+    const std::int64_t columns = work.columns.count > 0 ? work.columns.count : shape.columns;
+    const TensorId dx = new_gradient(x, narrow ? at(dy).dtype : b_.context().storage, shape.rows, columns);
+    if (work.kind == CollectiveKind::all_gather && !work.heads.pieces.empty()) {
+      // Every rank has the same gradient of the gathered columns: it keeps its own.
+      emit(op.name, Pointwise{.backward = true, .function = Function::own_columns}, {dy}, {dx}, kHostPointwise).stream =
+          Stream::compute;
+      return contribute(x, dx);
+    }
     // The gathered side is the whole buffer.
     adjoint.payload = work.kind == CollectiveKind::all_gather ? at(gradient(y)).bytes() : at(dx).bytes();
+    adjoint.columns = {};
+    adjoint.heads.to_heads = !work.heads.to_heads;
     emit(op.name, adjoint, {dy}, {dx}, kHostCollective);
-    contribute(x, dx);
+    contribute_columns(x, dx, work.columns);
   }
 
   /// Operand format of the matmul that made `y` (storage if it was not a matmul).
@@ -298,9 +350,26 @@ class Derivation {
     if (gradient(y) == kNoTensor) return;
     SendRecv back = work;
     back.payload = 2.0 * work.payload;
+    back.backward = true;
+    back.columns = {};
     const TensorId columns = storage_gradient(y);
     emit(op.name, back, {gradient(y)}, {columns}, op.host_ops);
-    if (at(x).columns == at(y).columns) contribute(x, columns);
+    contribute_columns(x, columns, work.columns);
+  }
+
+  /// `g`: gradient of some columns of `of`, whose other columns have a gradient already.
+  void contribute_columns(TensorId of, TensorId g, const ColumnRange& columns) {
+    if (columns.count == 0 || columns.count == at(of).columns) return contribute(of, g);
+    const TensorId before = gradient(of), sum = storage_gradient(of);
+    assert(before != kNoTensor);
+    Op& op = emit("gradient_add",
+                  Pointwise{.kind = PointwiseKind::gradient_add,
+                            .passes = static_cast<float>(columns.count) / static_cast<float>(at(of).columns),
+                            .backward = true,
+                            .function = Function::add_columns},
+                  {before, g}, {sum}, kHostPointwise);
+    op.stream = Stream::compute;
+    gradient_[static_cast<std::size_t>(of)] = sum;
   }
 
   void derive(const Op& op, const TpCopy&) {

@@ -1,6 +1,7 @@
 #include "models/block_builder.h"
 
 #include <algorithm>
+#include <string_view>
 
 namespace models {
 namespace {
@@ -26,13 +27,19 @@ TensorId BlockBuilder::activation(const char* name, std::int64_t rows, std::int6
   return tensor(name, TensorKind::activation, context_.storage, rows, columns);
 }
 
-TensorId BlockBuilder::weight(const char* name, std::int64_t rows, std::int64_t columns, bool expert) {
+TensorId BlockBuilder::weight(const char* name, std::int64_t rows, std::int64_t columns, Weight weight) {
   const TensorId id = tensor(name, TensorKind::weight, context_.storage, rows, columns);
   block_.tensors.back().frozen = !context_.training_weights;
   BlockParameters& parameters = block_.parameters;
-  const double count = at(id).elements();
+  const bool expert = weight.experts > 0;
+  // Another use of a weight adds nothing where the rank has it already.
+  const bool counted =
+      weight.shared == nullptr || (context_.holds_embedding && std::string_view(weight.shared) == kEmbeddingTable);
+  const double count = counted ? at(id).elements() : 0;
   (expert ? parameters.expert : parameters.dense) += count;
   if (context_.training_weights) (expert ? parameters.trainable_expert : parameters.trainable_dense) += count;
+  weight.tensor = id;
+  block_.weights.push_back(weight);
   return id;
 }
 
@@ -50,11 +57,11 @@ Op& BlockBuilder::add(const char* name, const Work& work, std::initializer_list<
   return block_.forward.back();
 }
 
-TensorId BlockBuilder::pointwise(const char* name, PointwiseKind kind, std::initializer_list<TensorId> reads,
-                                 float passes, std::int64_t columns) {
+TensorId BlockBuilder::pointwise(const char* name, const Pointwise& work, std::initializer_list<TensorId> reads,
+                                 std::int64_t columns) {
   const Tensor& x = at(*reads.begin());
   const TensorId y = activation(name, x.rows, columns == 0 ? x.columns : columns);
-  add(name, Pointwise{.kind = kind, .passes = passes}, reads, {y}, kHostPointwise);
+  add(name, work, reads, {y}, kHostPointwise);
   return y;
 }
 
@@ -63,13 +70,18 @@ void BlockBuilder::share_columns(TensorId id, std::int64_t columns) {
   block_.tensors[static_cast<std::size_t>(id)].shared_columns = columns;
 }
 
-TensorId BlockBuilder::norm(const char* name, TensorId x) {
+TensorId BlockBuilder::norm(const char* name, TensorId x, std::int64_t columns) {
   const Module outer = module_;
+  const Model& model = context_.model();
   if (module_ != Module::mla_up_proj) module_ = Module::layernorm;
-  const std::int64_t vectors = context_.model().norm == Norm::layer ? 2 : 1;
-  const TensorId w = weight("norm_weight", vectors, at(x).columns);
-  const TensorId y = activation(name, at(x).rows, at(x).columns);
-  add(name, Pointwise{.kind = PointwiseKind::norm}, {x, w}, {y}, kHostPointwise);
+  const bool shifted = model.norm == Norm::layer && model.norm_bias;
+  const TensorId w = weight(
+      name, shifted ? 2 : 1, columns > 0 ? columns : at(x).columns,
+      {.init = shifted ? WeightInit::norm_and_shift : WeightInit::one, .summed_over_tp = context_.sequence_parallel()});
+  const TensorId y = pointwise(
+      name,
+      {.kind = PointwiseKind::norm, .function = Function::norm, .norm = model.norm, .epsilon = model.norm_epsilon},
+      {x, w});
   module_ = outer;
   return y;
 }
@@ -82,7 +94,7 @@ TensorId BlockBuilder::residual(TensorId y, TensorId x) {
     added = activation("dropped", at(y).rows, at(y).columns);
     add("dropout", Pointwise{.kind = PointwiseKind::dropout}, {y}, {added, mask}, kHostPointwise);
   }
-  return pointwise("residual", PointwiseKind::residual, {added, x});
+  return pointwise("residual", {.kind = PointwiseKind::residual, .function = Function::add}, {added, x});
 }
 
 TensorId BlockBuilder::quantise(TensorId x) {
@@ -95,42 +107,83 @@ TensorId BlockBuilder::quantise(TensorId x) {
 }
 
 TensorId BlockBuilder::add_adapter(const Linear& linear, TensorId x, TensorId y) {
-  const std::int64_t rank = context_.run.lora->rank;
+  const LoraSpec& lora = *context_.run.lora;
   const std::int64_t rows = at(y).rows;
-  const TensorId a = tensor("lora_a", TensorKind::weight, context_.storage, rank, linear.in);
-  const TensorId b = tensor("lora_b", TensorKind::weight, context_.storage, linear.out, rank);
-  const double count = at(a).elements() + at(b).elements();
-  block_.parameters.dense += count;
-  block_.parameters.trainable_dense += count;
+  const bool tp = context_.layout().tp > 1;
+  const bool by_input = linear.split == TpSplit::input, by_output = linear.split == TpSplit::output;
+  const auto trained = [&](const char* name, std::int64_t height, std::int64_t width, const Weight& weight) {
+    const TensorId id = this->weight(name, height, width, weight);
+    if (!context_.training_weights) {
+      block_.tensors.back().frozen = false;
+      block_.parameters.trainable_dense += at(id).elements();
+    }
+    return id;
+  };
+  Weight down{.cut = by_input, .by_columns = by_input, .decayed = true, .summed_over_tp = tp && by_output};
+  if (by_input) down.parts = {{linear.in * context_.layout().tp, static_cast<int>(linear.in * context_.layout().tp)}};
+  Weight up{.cut = by_output, .init = WeightInit::zero, .decayed = true, .summed_over_tp = tp && by_input};
+  if (by_output) up.parts = linear_weight(linear).parts;
+  const TensorId a = trained(linear.lora_a, lora.rank, linear.in, down);
+  const TensorId b = trained(linear.lora_b, linear.out, lora.rank, up);
   const hw::DType type = context_.storage;
-  const TensorId low = activation("lora_hidden", rows, rank);
-  add("lora_a", Gemm{.m = rows, .n = rank, .k = linear.in, .operand = type, .output = type}, {x, a}, {low},
+  const TensorId low = activation("lora_hidden", rows, lora.rank);
+  add("lora_a", Gemm{.m = rows, .n = lora.rank, .k = linear.in, .operand = type, .output = type}, {x, a}, {low},
       kHostLinear);
-  const TensorId up = activation("lora_out", rows, linear.out);
-  add("lora_b", Gemm{.m = rows, .n = linear.out, .k = rank, .operand = type, .output = type}, {low, b}, {up},
-      kHostLinear);
-  return pointwise("lora_add", PointwiseKind::residual, {y, up});
+  const TensorId added = activation("lora_out", rows, linear.out);
+  add("lora_b",
+      Gemm{.m = rows,
+           .n = linear.out,
+           .k = lora.rank,
+           .operand = type,
+           .output = type,
+           .scale = lora.alpha / static_cast<double>(lora.rank)},
+      {low, b}, {added}, kHostLinear);
+  return pointwise("lora_add", {.kind = PointwiseKind::residual, .function = Function::add}, {y, added});
+}
+
+Weight BlockBuilder::linear_weight(const Linear& linear) const {
+  Weight weight{.decayed = true, .summed_over_tp = linear.on_shard && context_.sequence_parallel()};
+  weight.shared = linear.shared;
+  if (linear.split == TpSplit::none) return weight;
+  weight.cut = true;
+  weight.by_columns = linear.split == TpSplit::input;
+  weight.parts = linear.parts;
+  const std::int64_t whole = (weight.by_columns ? linear.in : linear.out) * context_.layout().tp;
+  if (weight.parts.empty()) weight.parts = {{whole, static_cast<int>(whole)}};
+  return weight;
 }
 
 TensorId BlockBuilder::linear(const Linear& linear, TensorId x) {
   const TensorId input = linear.quantise ? quantise(x) : x;
   const std::int64_t rows = at(input).rows;
   const TensorId y = activation(linear.name, rows, linear.out);
-  const TensorId w = weight(linear.name, linear.out, linear.in);
+  const Weight weight_of = linear_weight(linear);
+  const TensorId w = weight(linear.name, linear.out, linear.in, weight_of);
   const bool quantised = linear.quantise && context_.matmul != context_.storage;
   if (quantised) block_.parameters.quantised_dense += at(w).elements();
+  TensorId bias = kNoTensor;
+  if (linear.bias != nullptr) {
+    Weight bias_of{.init = WeightInit::zero, .summed_over_tp = weight_of.summed_over_tp};
+    if (linear.split == TpSplit::output) {
+      bias_of.cut = bias_of.by_columns = true;
+      bias_of.parts = weight_of.parts;
+    }
+    bias = weight(linear.bias, 1, linear.out, bias_of);
+  }
   const std::int64_t part = linear.out / linear.copies;
   for (std::int64_t copy = 0; copy < linear.copies; ++copy) {
-    add(linear.name,
-        Gemm{.m = rows,
-             .n = part,
-             .k = linear.in,
-             .operand = quantised ? context_.matmul : context_.storage,
-             .output = context_.storage},
-        {input, w}, {y}, kHostLinear);
+    Op& op = add(linear.name,
+                 Gemm{.m = rows,
+                      .n = part,
+                      .k = linear.in,
+                      .operand = quantised ? context_.matmul : context_.storage,
+                      .output = context_.storage,
+                      .first = copy * part,
+                      .row_parallel = linear.split == TpSplit::input},
+                 {input, w}, {y}, kHostLinear);
+    if (bias != kNoTensor) op.reads.push_back(bias);
   }
-  if (linear.bias) weight("bias", 1, linear.out);  // added in the matmul's epilogue
-  return linear.adapter && context_.run.lora ? add_adapter(linear, x, y) : y;
+  return linear.lora_a != nullptr && context_.run.lora ? add_adapter(linear, x, y) : y;
 }
 
 TensorId BlockBuilder::enter_tp(TensorId x) {

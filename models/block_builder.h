@@ -13,42 +13,53 @@ struct BlockContext {
   hw::DType storage = hw::DType::bf16;
   hw::DType matmul = hw::DType::bf16;  ///< operands of quantised linears; = storage where nothing is quantised
   bool training_weights = true;        ///< false: base weights are frozen (LoRA)
+  bool holds_embedding = false;        ///< BlockVariant::holds_embedding
   std::int64_t tokens = 0;             ///< of one microbatch on one rank: mbs * seq / cp
   std::int64_t shard_tokens = 0;       ///< the same between TP regions: / tp under sequence parallelism
 
   const Layout& layout() const { return run.layout; }
   const Traits& traits() const { return run.traits; }
   const Model& model() const { return run.model; }
+  /// Of statistics and probabilities: fp32, or fp64 where everything is.
+  hw::DType wide() const { return storage == hw::DType::fp64 ? hw::DType::fp64 : hw::DType::fp32; }
   bool sequence_parallel() const { return run.layout.sp && run.layout.tp > 1; }
 };
 
-/// A linear layer's operands and how TP splits it.
+/// How TP divides a linear layer: not at all, by its output (column-parallel) or by its input (row-parallel).
+enum class TpSplit { none, output, input };
+
 struct Linear {
   const char* name = "";
   std::int64_t in = 0, out = 0;  ///< local sizes, already divided by tp
-  bool bias = false;
-  bool quantise = true;     ///< runs in BlockContext::matmul
-  bool adapter = false;     ///< carries a LoRA adapter
-  std::int64_t copies = 1;  ///< equal linears of one input launched one by one (q, k, v apart), `out` split evenly
+  TpSplit split = TpSplit::none;
+  InlineVector<WeightPart, 5> parts = {};           ///< of the whole output where it is more than one piece (q, k, v)
+  const char* bias = nullptr;                       ///< its name, if there is one
+  bool quantise = true;                             ///< runs in BlockContext::matmul
+  const char *lora_a = nullptr, *lora_b = nullptr;  ///< names of its LoRA adapter's weights, if it carries one
+  std::int64_t copies = 1;       ///< equal linears of one input launched one by one (q, k, v apart), `out` split evenly
+  bool on_shard = false;         ///< works on the sequence shard: its gradient is summed over TP
+  const char* shared = nullptr;  ///< as Weight::shared
 };
 
 /// Writes the forward graph of one block. Operand order is what backward derivation relies on: Gemm reads {x, w} and
-/// writes {y}; Attention reads {qkv} or {q, kv}, writes {o, lse}; Pointwise reads {x, second operand...}.
+/// writes {y}; Attention reads {qkv} or {q, kv}, writes {o, lse}; Pointwise reads {x, second operand..., weights...}.
 class BlockBuilder {
  public:
   BlockBuilder(const BlockContext& context, Block& block);
 
   TensorId tensor(const char* name, TensorKind kind, hw::DType dtype, std::int64_t rows, std::int64_t columns);
   TensorId activation(const char* name, std::int64_t rows, std::int64_t columns);
-  TensorId weight(const char* name, std::int64_t rows, std::int64_t columns, bool expert = false);
+  /// A parameter [rows, columns], as this rank holds it; `weight.tensor` is filled in.
+  TensorId weight(const char* name, std::int64_t rows, std::int64_t columns, Weight weight = {});
 
   Op& add(const char* name, const Work& work, std::initializer_list<TensorId> reads,
           std::initializer_list<TensorId> writes, float host_ops);
 
   /// y = pointwise(x...); the result has x's rows and `columns` columns (0: x's).
-  TensorId pointwise(const char* name, PointwiseKind kind, std::initializer_list<TensorId> reads, float passes = 1,
+  TensorId pointwise(const char* name, const Pointwise& work, std::initializer_list<TensorId> reads,
                      std::int64_t columns = 0);
-  TensorId norm(const char* name, TensorId x);
+  /// Norm of the first `columns` columns (0: all); the others pass unchanged.
+  TensorId norm(const char* name, TensorId x, std::int64_t columns = 0);
   TensorId residual(TensorId y, TensorId x);
   /// Casts x to the matmul format where that differs from the storage format.
   TensorId quantise(TensorId x);
@@ -72,6 +83,7 @@ class BlockBuilder {
 
  private:
   TensorId add_adapter(const Linear& linear, TensorId x, TensorId y);
+  Weight linear_weight(const Linear& linear) const;
 
   const BlockContext& context_;
   Block& block_;

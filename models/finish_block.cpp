@@ -81,7 +81,11 @@ class Liveness {
       for (const TensorId id : ops[i].writes) last_use_[static_cast<std::size_t>(id)] = static_cast<int>(i);
     }
     double now = 0;
-    if (kept_is_live) {
+    if (!kept_is_live) {
+      // What comes from outside of the block is there until its last reader, or stays for backward.
+      for (std::size_t t = 0; t < block_.tensors.size(); ++t)
+        if (given(block_.tensors[t]) && (last_use_[t] >= 0 || block_.tensors[t].kept)) start(t, live, now);
+    } else {
       for (std::size_t t = 0; t < block_.tensors.size(); ++t)
         if (block_.tensors[t].kept) {
           live[t] = true;
@@ -91,6 +95,9 @@ class Liveness {
     }
     double worst = now;
     for (std::size_t i = 0; i < ops.size(); ++i) {
+      // The copy into a tensor-parallel region is what was read, if nobody reads that again.
+      if (std::get_if<TpCopy>(&ops[i].work) != nullptr)
+        end(static_cast<std::size_t>(ops[i].reads[0]), i, kept_is_live, live, now);
       for (const TensorId id : ops[i].writes) start(static_cast<std::size_t>(id), live, now);
       worst = std::max(worst, now);
       for (const TensorId id : ops[i].reads) end(static_cast<std::size_t>(id), i, kept_is_live, live, now);
@@ -100,6 +107,9 @@ class Liveness {
   }
 
  private:
+  static bool given(const Tensor& tensor) {
+    return tensor.kind == TensorKind::input || tensor.kind == TensorKind::data;
+  }
   double size(std::size_t tensor) const {
     const Tensor& t = block_.tensors[tensor];
     return t.kind == TensorKind::weight || t.kind == TensorKind::weight_gradient ? 0 : t.stored_bytes().value;

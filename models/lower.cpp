@@ -61,10 +61,14 @@ void append(ChunkProgram& chunk, std::int16_t block, int layer, int count = 1) {
 void fill_chunks(const Run& run, StepProgram& program) {
   std::vector<BlockVariant> variants;
   std::vector<int> before(static_cast<std::size_t>(run.layout.pp), 0);
-  const auto end = [&](BlockKind kind) { return block_index(run, program, variants, {.kind = kind}); };
+  const int first_stage = run.layout.stage_of_chunk(0);
   for (std::size_t c = 0; c < run.layout.chunks.size(); ++c) {
     const StageChunk& part = run.layout.chunks[c];
     ChunkProgram chunk{.stage = run.layout.stage_of_chunk(static_cast<int>(c)), .blocks = {}};
+    const auto end = [&](BlockKind kind) {
+      const bool holds = kind != BlockKind::embedding && chunk.stage != first_stage;
+      return block_index(run, program, variants, {.kind = kind, .holds_embedding = holds});
+    };
     int& position = before[static_cast<std::size_t>(chunk.stage)];
     if (part.embedding) append(chunk, end(BlockKind::embedding), -1);
     for (int i = 0; i < part.layers; ++i) {

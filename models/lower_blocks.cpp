@@ -16,6 +16,7 @@ BlockContext context_of(const Run& run, const BlockVariant& variant) {
   context.storage = storage_type(run.precision);
   context.matmul = variant.narrow ? matmul_type(run.precision) : context.storage;
   context.training_weights = run.task != Task::lora;
+  context.holds_embedding = variant.holds_embedding;
   context.tokens = layout.mbs * layout.seq_len / layout.cp;
   context.shard_tokens = context.sequence_parallel() ? context.tokens / layout.tp : context.tokens;
   return context;
@@ -48,9 +49,7 @@ void mtp_block(BlockBuilder& b, TensorId x) {
   const Model& model = b.context().model();
   x = mtp_projection(b, x);
   for (const int kind : model.mtp.kinds) x = layer_parts(b, model.kinds[static_cast<std::size_t>(kind)], x);
-  const BlockParameters own = b.block().parameters;
-  head_part(b, x);
-  b.block().parameters = own;
+  head_part(b, x, "next_labels");
 }
 
 void write_forward(BlockBuilder& b, const BlockVariant& variant) {

@@ -9,9 +9,10 @@ namespace models {
 struct BlockVariant {
   BlockKind kind = BlockKind::layer;
   int layer_kind = -1;
-  bool replayed = false;   ///< whole-block recompute
-  bool narrow = true;      ///< runs in the recipe's quantised format (false: bf16 first and last layers)
-  bool offloaded = false;  ///< kept activations wait in host memory
+  bool replayed = false;         ///< whole-block recompute
+  bool narrow = true;            ///< runs in the recipe's quantised format (false: bf16 first and last layers)
+  bool offloaded = false;        ///< kept activations wait in host memory
+  bool holds_embedding = false;  ///< the token table that it shares is on no other block of its pipeline rank
   bool operator==(const BlockVariant&) const = default;
 };
 

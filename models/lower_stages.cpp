@@ -24,23 +24,13 @@ void add(BlockParameters& sum, const BlockParameters& more, double times) {
 
 Held held_by(const Run& run, const StepProgram& program, const StageProgram& stage) {
   Held held;
-  double embedding = 0;
-  bool head = false;
   for (const int c : stage.chunks) {
     for (const BlockRun& part : program.chunks[static_cast<std::size_t>(c)].blocks) {
       const Block& block = program.blocks[static_cast<std::size_t>(part.block)];
       const bool shared = block.kind == BlockKind::mtp && run.model.mtp.shared;
       add(held.all, block.parameters, shared ? 1 : part.count);
       held.largest_block = std::max(held.largest_block, block.parameters.dense + block.parameters.expert);
-      if (block.kind == BlockKind::embedding) embedding = block.parameters.dense;
-      head |= block.kind == BlockKind::head;
     }
-  }
-  if (run.model.tied_embeddings && head && embedding > 0) {
-    // One table serves both ends.
-    const double table = static_cast<double>(run.model.hidden) * static_cast<double>(run.model.vocab) / run.layout.tp;
-    held.all.dense -= table;
-    if (run.task != Task::lora) held.all.trainable_dense -= table;  // frozen under LoRA: it was never counted
   }
   return held;
 }

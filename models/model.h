@@ -102,7 +102,10 @@ struct Model {
   bool tied_embeddings = false;
   Norm norm = Norm::rms;
   bool norm_bias = true;  ///< of Norm::layer; false in MPT with no_bias
+  double norm_epsilon = 1e-6;
   Position position = Position::rotary;
+  double rope_theta = 10'000;
+  bool rope_scaling = false;           ///< positions are scaled for long contexts, in a way that is not read
   std::int64_t learned_positions = 0;  ///< rows of the position table if Position::learned
   std::vector<LayerSpec> kinds;        ///< the distinct layers, few
   std::vector<int> layers;             ///< kind of each layer, in order

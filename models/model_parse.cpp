@@ -59,6 +59,13 @@ const Architecture& architecture_of(const hw::Node& node) {
   where.fail(rule + ", supported: " + supported_types());
 }
 
+/// The norms' epsilon under whichever of its names it has.
+void read_epsilon(const hw::Node& node, Model& model) {
+  model.norm_epsilon = model.norm == Norm::layer ? 1e-5 : 1e-6;
+  for (const char* key : {"rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps", "norm_eps", "eps"})
+    if (node.has(key)) model.norm_epsilon = node.at(key).positive();
+}
+
 }  // namespace
 
 Model parse_model(const hw::Node& node, const std::string& name) {
@@ -66,6 +73,9 @@ Model parse_model(const hw::Node& node, const std::string& name) {
   Model model = architecture.parse(node);
   model.name = name;
   model.architecture = architecture.type;
+  read_epsilon(node, model);
+  if (node.has("rope_theta")) model.rope_theta = node.at("rope_theta").positive();
+  model.rope_scaling = node.has("rope_scaling");
   if (node.has("vocab_divisor")) {
     model.vocab_divisor = node.at("vocab_divisor").positive_int64();
     if (model.vocab_divisor > parse::kMaxWidth)

@@ -52,6 +52,12 @@ hw::Flops flops_of(const Other&) {
   return {0};
 }
 
+bool is_table(const Op& op) {
+  const auto* pointwise = std::get_if<Pointwise>(&op.work);
+  return pointwise != nullptr &&
+         (pointwise->function == Function::embedding || pointwise->function == Function::add_positions);
+}
+
 /// A weight gradient is accumulated: read and written.
 double touches(const Tensor& tensor, bool written) {
   return written && tensor.kind == TensorKind::weight_gradient ? 2.0 : 1.0;
@@ -93,10 +99,18 @@ OpSize op_size(const Block& block, const Op& op) {
   } else if (const auto* optimizer = std::get_if<OptimizerStep>(&op.work)) {
     size.bytes = optimizer->bytes;
   } else {
-    for (const TensorId id : op.reads) size.bytes += block.tensors[static_cast<std::size_t>(id)].bytes();
+    // Of a table only the rows of its tokens are touched, which the other operand has counted.
+    const bool table = is_table(op);
+    const auto counts = [&](const Tensor& tensor) {
+      return !table || (tensor.kind != TensorKind::weight && tensor.kind != TensorKind::weight_gradient);
+    };
+    for (const TensorId id : op.reads) {
+      const Tensor& tensor = block.tensors[static_cast<std::size_t>(id)];
+      if (counts(tensor)) size.bytes += tensor.bytes();
+    }
     for (const TensorId id : op.writes) {
       const Tensor& tensor = block.tensors[static_cast<std::size_t>(id)];
-      size.bytes += touches(tensor, true) * tensor.bytes();
+      if (counts(tensor)) size.bytes += touches(tensor, true) * tensor.bytes();
     }
   }
   return size;

@@ -10,6 +10,7 @@
 #include "hw/units.h"
 #include "models/inline_vector.h"
 #include "models/layout.h"
+#include "models/model.h"
 #include "models/recipe.h"
 
 /// A training step as a program: what the simulator prices and the executor runs.
@@ -25,7 +26,8 @@ enum class Stream : std::uint8_t { compute, side, tp_comm, cp_comm, ep_comm, pp_
 inline constexpr int kStreams = 9;
 
 enum class TensorKind : std::uint8_t {
-  input,            ///< the block's input or output: [tokens, hidden], the previous block's output
+  input,            ///< the block's input: [tokens, hidden], the previous block's output
+  data,             ///< of the batch: token ids and labels
   activation,       ///< made in the forward pass of this microbatch
   gradient,         ///< of an activation
   weight,           ///< a parameter (or its gathered or quantised copy)
@@ -59,12 +61,18 @@ struct Tensor {
 
 enum class GemmRole : std::uint8_t { forward, input_grad, weight_grad };
 
-/// y[m, n] = x[m, k] * w[k, n], 2mnk FLOPs. input_grad: dx[m, n] = dy[m, k] * w^T; weight_grad: dw[m, n] += x^T * dy
-/// with k = tokens. `operand` is the format of both inputs.
+/// 2mnk FLOPs over a weight w [out, in]; `operand` is the format of both inputs.
+///   forward      {x [m, k], w, bias?} -> {y}      y[:, first ...] (n columns) = x * w[first ..., :]^T (+ bias)
+///   input_grad   {dy, w} -> {dx [m, n]}           dx = dy[:, first ...] (k columns) * w[first ..., :]
+///   weight_grad  {x, dy} -> {dw, dbias?}          dw[first ..., :] (m rows) += dy[:, first ...]^T * x, k = tokens
+/// A row-parallel linear's bias is added on the first TP rank only, so that the sum over TP has it once.
 struct Gemm {
   std::int64_t m = 0, n = 0, k = 0;
   hw::DType operand = hw::DType::bf16, output = hw::DType::bf16;
   GemmRole role = GemmRole::forward;
+  std::int64_t first = 0;     ///< first output column, where one weight is used by several launches
+  bool row_parallel = false;  ///< its result is summed over TP
+  double scale = 1;           ///< of the result (LoRA's alpha / rank)
 };
 
 /// `groups` GEMMs of one shape class in one launch (the rank's experts): `rows` in all, each group its share.
@@ -89,6 +97,10 @@ struct Attention {
   bool backward = false;
   hw::DType operand = hw::DType::bf16;
   AttentionBackend backend = AttentionBackend::fused;
+  bool sinks = false;  ///< the last operand read is a logit per head for no key (GPT-OSS)
+  /// Context parallelism: the keys are those of the rank `ring_step` before this one, or of all ranks.
+  std::int8_t ring_step = 0;
+  bool all_keys = false, all_queries = false;
 
   /// Keys that a query sees, on average.
   double mean_keys() const;
@@ -126,16 +138,66 @@ enum class PointwiseKind : std::uint8_t {
   other
 };
 inline constexpr int kPointwiseKinds = 20;
+
+/// What a memory-bound kernel computes. Operands of the forward and of the backward kernel; weights come last, their
+/// gradients are added up. `HeadColumns` says which columns the kernels of attention work on.
+enum class Function : std::uint8_t {
+  none,           ///< priced only: not run by the executor
+  copy,           ///< {x} -> {y}
+  add,            ///< {a, b} -> {a + b}; its gradient is its result's
+  sum_gradients,  ///< {da, db} -> {da + db}
+  norm,           ///< {x, w} -> {y}; {dy, x, w} -> {dx, dw}. w: scale, and with Norm::layer shift, [1 or 2, columns]
+  gated_norm,  ///< {x, z, w} -> {norm(x * silu(z))}; {dy, x, z, w} -> {dx, dz, dw}. z: the first columns of its tensor
+  head_norm,   ///< {x, w} -> {y}: RMS norm of each head of q (w row 0) and k (row 1), the rest as it is
+  rotate,      ///< {x} -> {y}: rotary embedding of q's and k's heads; backward turns back
+  mla_keys,    ///< {kv, kv_low} -> {k heads (nope | rope) | v heads}; {dy} -> {dkv, dkv_low}
+  activation,  ///< {h} -> {a}; {da, h} -> {dh}
+  add_positions,    ///< {x, table} -> {y}; {dy} -> {dtable}
+  embedding,        ///< {ids, table} -> {x}, 0 where another TP rank has the row; {dx, ids} -> {dtable}
+  concatenate,      ///< {a, b} -> {a | b}; {dy} -> {da, db}
+  merge_attention,  ///< {o, lse, o2, lse2} -> {o, lse} of both sets of keys; its gradient is its result's
+  own_columns,      ///< {dy of gathered columns} -> {dy of this TP rank's}
+  add_columns,      ///< {dx, d of its last columns} -> {dx}
+  loss_statistics,  ///< {logits, labels} -> {max, sum of exp, label's logit: [rows, 3]}
+  loss,             ///< {logits, labels, statistics of all TP ranks} -> {softmax}; {softmax, labels} -> {dlogits}
+};
+
+/// Columns of q, k and v heads side by side: `heads` of q, `kv_heads` of k, then what passes through.
+struct HeadColumns {
+  int heads = 0, kv_heads = 0, head_dim = 0;
+  int offset = 0, rotated = 0;  ///< rotary part within a head
+  bool interleaved = false;     ///< rotary pairs are neighbours, not halves
+  int v_dim = 0;                ///< mla_keys: width of a value head
+};
+
 struct Pointwise {
   PointwiseKind kind = PointwiseKind::other;
   float passes = 1;
   bool backward = false;
+  Function function = Function::none;
+  HeadColumns columns = {};
+  Norm norm = Norm::rms;
+  Activation activation = Activation::silu;
+  bool gated = false;  ///< activation: x is gate | up
+  double epsilon = 0;  ///< of a norm
 };
 
 enum class CollectiveKind : std::uint8_t { all_reduce, all_gather, reduce_scatter, all_to_all, broadcast };
 /// Which ranks take part. Ranks are ordered tp, cp, ep/dp, pp, innermost first, as Megatron and torch meshes do.
 enum class GroupKind : std::uint8_t { tp, cp, ep, etp, dp, dp_cp, expert_dp, pp, fsdp, replica };
 inline constexpr int kGroups = 10;
+
+/// Columns of an operand that an op works on; `count` 0: all.
+struct ColumnRange {
+  std::int64_t first = 0, count = 0;
+};
+
+/// An all-to-all of [tokens / n, columns] against [tokens, columns / n]: each piece of the columns is divided over the
+/// ranks by itself.
+struct HeadExchange {
+  InlineVector<std::int32_t, 3> pieces = {};  ///< widths on the side that has all columns
+  bool to_heads = true;                       ///< from a share of the tokens to a share of the columns; false: back
+};
 
 /// One collective, one op per member rank. `payload`: bytes of the whole (gathered or reduced) buffer of one rank:
 /// all_gather: what each rank holds afterwards; reduce_scatter, all_reduce: what each rank contributes;
@@ -144,6 +206,8 @@ struct Collective {
   CollectiveKind kind = CollectiveKind::all_reduce;
   GroupKind group = GroupKind::tp;
   hw::Bytes payload;
+  ColumnRange columns = {};  ///< all_gather: of the operand; all if empty
+  HeadExchange heads = {};   ///< all_to_all of tokens against heads
 };
 
 /// Expert dispatch or combine: `tokens` of this rank, each to `ranks_per_token` distinct ranks of which
@@ -163,6 +227,8 @@ struct ExpertExchange {
 struct SendRecv {
   GroupKind group = GroupKind::pp;
   hw::Bytes payload;
+  ColumnRange columns = {};  ///< of the operand
+  bool backward = false;     ///< to the member before, from the one behind
 };
 
 /// Copy between device and host memory.
@@ -231,6 +297,32 @@ struct Op {
   InlineVector<std::int16_t, 6> needs;  ///< indices in the same list of what must finish first, always earlier
 };
 
+/// First values of a weight (models/weights.h has the rules).
+enum class WeightInit : std::uint8_t { matrix, one, zero, norm_and_shift, scan, conv };
+
+/// Full names (block and weight) of the weights that several blocks use.
+inline constexpr const char *kEmbeddingTable = "embedding.embedding", *kHeadLogits = "head.logits";
+
+/// A piece of a weight that is cut by itself (q, k and v; gate and up): `length` rows or columns of the whole weight,
+/// made of `units` that are not cut.
+struct WeightPart {
+  std::int64_t length = 0;
+  int units = 1;
+};
+
+/// How a rank's part lies in the whole weight: what initialises, saves and loads it in any layout.
+struct Weight {
+  TensorId tensor = kNoTensor;
+  bool cut = false;                        ///< over TP (experts: over ETP)
+  bool by_columns = false;                 ///< columns are cut, else rows
+  InlineVector<WeightPart, 5> parts = {};  ///< of the cut dimension, in order; of one expert where there are experts
+  int experts = 0;  ///< > 0: rows are those of this many experts one after another, divided over EP
+  WeightInit init = WeightInit::matrix;
+  bool decayed = false;          ///< weight decay applies: operands of matmuls and embedding tables
+  bool summed_over_tp = false;   ///< TP ranks see other tokens or heads: their gradients are added up
+  const char* shared = nullptr;  ///< full name of the weight that this is another use of (tied embeddings)
+};
+
 /// Parameters of one block as this rank holds them before ZeRO/FSDP sharding (after TP, EP).
 struct BlockParameters {
   double dense = 0;                                  ///< replicated over dp * cp
@@ -249,6 +341,8 @@ struct Block {
   std::vector<Op> forward;
   std::vector<Op> backward;  ///< replay, input and weight gradients, in launch order
   TensorId input = kNoTensor, output = kNoTensor;
+  TensorId input_gradient = kNoTensor, output_gradient = kNoTensor;  ///< of `input`, made here; of `output`, given
+  std::vector<Weight> weights;
   BlockParameters parameters;
   std::vector<Op> gather, reduce;         ///< parameter all-gathers and gradient reductions over dp (when: StepProgram)
   hw::Bytes kept;                         ///< activations from forward to backward, per microbatch, on the device

@@ -12,27 +12,27 @@ constexpr float kQkNormPasses = 22.0F / 4, kRopePasses = 14.0F / 4;
 
 TensorId fp32_norm(BlockBuilder& b, const char* name, TensorId x) {
   b.set_module(Module::layernorm);
-  const TensorId y = b.pointwise(name, PointwiseKind::modulate, {x}, kModulatedNormPasses);
+  const TensorId y = b.pointwise(name, {.kind = PointwiseKind::modulate, .passes = kModulatedNormPasses}, {x});
   b.set_module(Module::attention);
   return y;
 }
 
 TensorId gated_residual(BlockBuilder& b, TensorId y, TensorId x) {
-  return b.pointwise("gated_residual", PointwiseKind::gated_residual, {y, x}, kGatedResidualPasses);
+  return b.pointwise("gated_residual", {.kind = PointwiseKind::gated_residual, .passes = kGatedResidualPasses}, {y, x});
 }
 
 TensorId self_attention(BlockBuilder& b, const AttentionSpec& spec, TensorId x) {
   const std::int64_t hidden = b.context().model().hidden;
   const std::int64_t inner = std::int64_t{spec.heads} * spec.head_dim / b.context().layout().tp;
   const bool apart = b.context().traits().separate_qkv;
-  TensorId qkv = b.linear({.name = "qkv", .in = hidden, .out = 3 * inner, .bias = true, .copies = apart ? 3 : 1},
+  TensorId qkv = b.linear({.name = "qkv", .in = hidden, .out = 3 * inner, .bias = "qkv_bias", .copies = apart ? 3 : 1},
                           b.enter_tp(b.quantise(fp32_norm(b, "modulated_norm", x))));
   b.weight("qk_norm", 2, inner);
   b.share_columns(qkv, inner);  // values are kept once, behind the norm
-  qkv = b.pointwise("qk_norm", PointwiseKind::qk_norm, {qkv}, kQkNormPasses * 2 / 3);
-  qkv = b.pointwise("rope", PointwiseKind::rope, {qkv}, kRopePasses * 2 / 3);
+  qkv = b.pointwise("qk_norm", {.kind = PointwiseKind::qk_norm, .passes = kQkNormPasses * 2 / 3}, {qkv});
+  qkv = b.pointwise("rope", {.kind = PointwiseKind::rope, .passes = kRopePasses * 2 / 3}, {qkv});
   const TensorId out = core_attention(b, spec, {qkv});
-  const TensorId y = b.linear({.name = "attention_out", .in = inner, .out = hidden, .bias = true}, out);
+  const TensorId y = b.linear({.name = "attention_out", .in = inner, .out = hidden, .bias = "attention_out_bias"}, out);
   return gated_residual(b, b.leave_tp(y), x);
 }
 
@@ -43,14 +43,15 @@ TensorId cross_attention(BlockBuilder& b, const AttentionSpec& spec, TensorId x)
   const std::int64_t inner = std::int64_t{spec.heads} * spec.head_dim / context.layout().tp;
   const std::int64_t text_rows = std::int64_t{dit.text_len} * context.layout().mbs;
   const TensorId text = b.tensor("text", TensorKind::input, context.storage, text_rows, hidden);
-  TensorId q = b.linear({.name = "cross_q", .in = hidden, .out = inner, .bias = true},
+  TensorId q = b.linear({.name = "cross_q", .in = hidden, .out = inner, .bias = "cross_q_bias"},
                         b.enter_tp(b.quantise(fp32_norm(b, "cross_norm", x))));
   b.weight("cross_norm", 2, hidden);
-  TensorId kv = b.linear({.name = "cross_kv", .in = hidden, .out = 2 * inner, .bias = true}, b.quantise(text));
+  TensorId kv =
+      b.linear({.name = "cross_kv", .in = hidden, .out = 2 * inner, .bias = "cross_kv_bias"}, b.quantise(text));
   b.weight("cross_qk_norm", 2, inner);
-  q = b.pointwise("cross_q_norm", PointwiseKind::qk_norm, {q}, kQkNormPasses);
+  q = b.pointwise("cross_q_norm", {.kind = PointwiseKind::qk_norm, .passes = kQkNormPasses}, {q});
   b.share_columns(kv, inner);
-  kv = b.pointwise("cross_k_norm", PointwiseKind::qk_norm, {kv}, kQkNormPasses / 2);
+  kv = b.pointwise("cross_k_norm", {.kind = PointwiseKind::qk_norm, .passes = kQkNormPasses / 2}, {kv});
   const std::int64_t rows = b.at(q).rows;
   const TensorId out = b.activation("cross_out", rows, inner);
   const TensorId lse = b.tensor("cross_lse", TensorKind::activation, hw::DType::fp32, rows, spec.heads);
@@ -68,8 +69,9 @@ TensorId cross_attention(BlockBuilder& b, const AttentionSpec& spec, TensorId x)
                   .backend = context.traits().attention},
         {q, kv}, {out, lse}, 4);
   b.set_module(Module::attention);
-  const TensorId y = b.linear({.name = "cross_out", .in = inner, .out = hidden, .bias = true}, out);
-  return b.pointwise("cross_residual", PointwiseKind::residual, {b.leave_tp(y), x});  // no gate here
+  const TensorId y = b.linear({.name = "cross_out", .in = inner, .out = hidden, .bias = "cross_out_bias"}, out);
+  return b.pointwise("cross_residual", {.kind = PointwiseKind::residual, .function = Function::add},
+                     {b.leave_tp(y), x});  // no gate here
 }
 
 }  // namespace
@@ -84,9 +86,9 @@ TensorId dit_layer(BlockBuilder& b, const LayerSpec& spec, TensorId x) {
   x = cross_attention(b, *spec.attention, x);
   const TensorId n = fp32_norm(b, "modulated_norm", x);
   b.set_module(Module::mlp);
-  const TensorId h = b.linear({.name = "fc1", .in = hidden, .out = ffn, .bias = true}, b.enter_tp(b.quantise(n)));
+  const TensorId h = b.linear({.name = "fc1", .in = hidden, .out = ffn, .bias = "fc1_bias"}, b.enter_tp(b.quantise(n)));
   const TensorId a = activate(b, spec.mlp->activation, false, h);
-  const TensorId y = b.linear({.name = "fc2", .in = ffn, .out = hidden, .bias = true}, a);
+  const TensorId y = b.linear({.name = "fc2", .in = ffn, .out = hidden, .bias = "fc2_bias"}, a);
   return gated_residual(b, b.leave_tp(y), x);
 }
 
@@ -98,16 +100,17 @@ TensorId dit_input(BlockBuilder& b) {
   const std::int64_t text_rows = std::int64_t{dit.text_len} * context.layout().mbs;
   b.set_module(Module::time_text);
   const TensorId latents = b.tensor("latents", TensorKind::activation, context.storage, context.shard_tokens, patch);
-  const TensorId x = b.linear({.name = "patch_embedding", .in = patch, .out = hidden, .bias = true}, latents);
+  const TensorId x =
+      b.linear({.name = "patch_embedding", .in = patch, .out = hidden, .bias = "patch_embedding_bias"}, latents);
   const TensorId text = b.tensor("text_encoding", TensorKind::activation, context.storage, text_rows, dit.text_dim);
-  const TensorId t1 = b.linear({.name = "text_fc1", .in = dit.text_dim, .out = hidden, .bias = true}, text);
-  const TensorId t2 = b.pointwise("text_gelu", PointwiseKind::activation, {t1});
-  b.linear({.name = "text_fc2", .in = hidden, .out = hidden, .bias = true}, t2);
+  const TensorId t1 = b.linear({.name = "text_fc1", .in = dit.text_dim, .out = hidden, .bias = "text_fc1_bias"}, text);
+  const TensorId t2 = b.pointwise("text_gelu", {.kind = PointwiseKind::activation}, {t1});
+  b.linear({.name = "text_fc2", .in = hidden, .out = hidden, .bias = "text_fc2_bias"}, t2);
   const TensorId time = b.tensor("time", TensorKind::activation, context.storage, context.layout().mbs, dit.freq_dim);
-  const TensorId e1 = b.linear({.name = "time_fc1", .in = dit.freq_dim, .out = hidden, .bias = true}, time);
-  const TensorId e2 = b.linear({.name = "time_fc2", .in = hidden, .out = hidden, .bias = true},
-                               b.pointwise("time_silu", PointwiseKind::activation, {e1}));
-  b.linear({.name = "time_projection", .in = hidden, .out = 6 * hidden, .bias = true}, e2);
+  const TensorId e1 = b.linear({.name = "time_fc1", .in = dit.freq_dim, .out = hidden, .bias = "time_fc1_bias"}, time);
+  const TensorId e2 = b.linear({.name = "time_fc2", .in = hidden, .out = hidden, .bias = "time_fc2_bias"},
+                               b.pointwise("time_silu", {.kind = PointwiseKind::activation}, {e1}));
+  b.linear({.name = "time_projection", .in = hidden, .out = 6 * hidden, .bias = "time_projection_bias"}, e2);
   return x;
 }
 
@@ -118,9 +121,11 @@ void dit_output(BlockBuilder& b, TensorId x) {
   const std::int64_t patch = std::int64_t{dit.out_channels} * dit.patch_t * dit.patch_hw * dit.patch_hw;
   b.set_module(Module::head);
   b.weight("head_modulation", 2, hidden);
-  const TensorId n = b.pointwise("modulated_norm", PointwiseKind::modulate, {x}, kModulatedNormPasses);
-  const TensorId out = b.linear({.name = "unpatch", .in = hidden, .out = patch, .bias = true, .quantise = false}, n);
-  b.pointwise("flow_matching_loss", PointwiseKind::loss, {out});
+  const TensorId n =
+      b.pointwise("modulated_norm", {.kind = PointwiseKind::modulate, .passes = kModulatedNormPasses}, {x});
+  const TensorId out =
+      b.linear({.name = "unpatch", .in = hidden, .out = patch, .bias = "unpatch_bias", .quantise = false}, n);
+  b.pointwise("flow_matching_loss", {.kind = PointwiseKind::loss}, {out});
 }
 
 }  // namespace models

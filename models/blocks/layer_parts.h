@@ -20,9 +20,12 @@ TensorId core_attention(BlockBuilder& b, const AttentionSpec& spec, std::initial
 /// The activation between the two linears of an MLP: gated ones halve the columns.
 TensorId activate(BlockBuilder& b, Activation activation, bool gated, TensorId h);
 
-/// Ends of the model: [tokens] ids -> x; x -> loss; and the projection in front of an MTP layer.
+/// hidden -> ffn (gated: gate and up side by side), divided over TP by its output.
+Linear first_linear(const BlockBuilder& b, const char* name, std::int64_t whole_ffn, bool gated);
+
+/// Ends of the model: [tokens] ids -> x; x -> loss against `labels`; and the projection in front of an MTP layer.
 TensorId embedding_part(BlockBuilder& b);
-void head_part(BlockBuilder& b, TensorId x);
+void head_part(BlockBuilder& b, TensorId x, const char* labels = "labels");
 TensorId mtp_projection(BlockBuilder& b, TensorId x);
 TensorId dit_input(BlockBuilder& b);
 void dit_output(BlockBuilder& b, TensorId x);

@@ -16,10 +16,11 @@ TensorId mamba_part(BlockBuilder& b, const MambaSpec& spec, TensorId x) {
   b.set_module(Module::mamba);
   b.set_graphed(context.run.graph.mamba || context.run.graph.layer);
   const TensorId n = b.enter_tp(b.quantise(b.norm("mamba_norm", x)));
-  const TensorId zxbcdt = b.linear({.name = "in_proj", .in = hidden, .out = 2 * inner + states + heads}, n);
+  const TensorId zxbcdt =
+      b.linear({.name = "in_proj", .in = hidden, .out = 2 * inner + states + heads, .split = TpSplit::output}, n);
   b.weight("conv", inner + states, spec.conv_kernel + 1);
   b.weight("scan_parameters", 3, heads);
-  const TensorId xbc = b.pointwise("conv", PointwiseKind::conv, {zxbcdt}, 1, inner + states);
+  const TensorId xbc = b.pointwise("conv", {.kind = PointwiseKind::conv}, {zxbcdt}, inner + states);
   const std::int64_t rows = b.at(xbc).rows;
   const TensorId y = b.activation("scan_out", rows, inner);
   b.add("scan",
@@ -30,8 +31,8 @@ TensorId mamba_part(BlockBuilder& b, const MambaSpec& spec, TensorId x) {
              .groups = std::max(1, spec.groups / tp)},
         {xbc, zxbcdt}, {y}, 4);
   b.weight("gated_norm", 1, inner);
-  const TensorId gated = b.pointwise("gated_norm", PointwiseKind::norm, {y, zxbcdt});
-  const TensorId out = b.linear({.name = "out_proj", .in = inner, .out = hidden}, gated);
+  const TensorId gated = b.pointwise("gated_norm", {.kind = PointwiseKind::norm}, {y, zxbcdt});
+  const TensorId out = b.linear({.name = "out_proj", .in = inner, .out = hidden, .split = TpSplit::input}, gated);
   return b.residual(b.leave_tp(out), x);
 }
 

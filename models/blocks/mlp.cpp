@@ -8,27 +8,42 @@ TensorId activate(BlockBuilder& b, Activation activation, bool gated, TensorId h
   const bool clamped = activation == Activation::swiglu_clamped;
   const bool fused = traits.compiled || (clamped ? traits.fused_clamped_glu : traits.fused_activation);
   // Unfused: clamp, activation and product are kernels of their own, each reading and writing.
-  return b.pointwise("activation", PointwiseKind::activation, {h}, fused ? 1.0F : 2.0F, columns);
+  return b.pointwise("activation",
+                     {.kind = PointwiseKind::activation,
+                      .passes = fused ? 1.0F : 2.0F,
+                      .function = Function::activation,
+                      .activation = activation,
+                      .gated = gated},
+                     {h}, columns);
+}
+
+Linear first_linear(const BlockBuilder& b, const char* name, std::int64_t whole_ffn, bool gated) {
+  const std::int64_t ffn = whole_ffn / b.context().layout().tp;
+  const WeightPart part{whole_ffn, static_cast<int>(whole_ffn)};
+  Linear linear{.name = name,
+                .in = b.context().model().hidden,
+                .out = gated ? 2 * ffn : ffn,
+                .split = TpSplit::output,
+                .parts = {part},
+                .copies = gated && b.context().traits().separate_qkv ? 2 : 1};
+  if (gated) linear.parts.push_back(part);
+  return linear;
 }
 
 TensorId mlp_part(BlockBuilder& b, const MlpSpec& spec, TensorId x) {
   const BlockContext& context = b.context();
-  const std::int64_t hidden = context.model().hidden;
-  const std::int64_t ffn = spec.ffn / context.layout().tp;
   const bool adapter = context.run.lora && context.run.lora->mlp;
   b.set_module(Module::mlp);
   b.set_graphed(context.run.graph.mlp || context.run.graph.layer);
   const TensorId n = b.enter_tp(b.quantise(b.norm("mlp_norm", x)));
-  const TensorId h = b.linear({.name = "fc1",
-                               .in = hidden,
-                               .out = spec.gated ? 2 * ffn : ffn,
-                               .bias = spec.bias,
-                               .adapter = adapter,
-                               .copies = spec.gated && context.traits().separate_qkv ? 2 : 1},
-                              n);
-  const TensorId a = activate(b, spec.activation, spec.gated, h);
-  const TensorId y = b.linear({.name = "fc2", .in = ffn, .out = hidden, .bias = spec.bias, .adapter = adapter}, a);
-  return b.residual(b.leave_tp(y), x);
+  Linear fc1 = first_linear(b, "fc1", spec.ffn, spec.gated);
+  if (spec.bias) fc1.bias = "fc1_bias";
+  if (adapter) fc1.lora_a = "fc1_lora_a", fc1.lora_b = "fc1_lora_b";
+  const TensorId a = activate(b, spec.activation, spec.gated, b.linear(fc1, n));
+  Linear fc2{.name = "fc2", .in = b.at(a).columns, .out = context.model().hidden, .split = TpSplit::input};
+  if (spec.bias) fc2.bias = "fc2_bias";
+  if (adapter) fc2.lora_a = "fc2_lora_a", fc2.lora_b = "fc2_lora_b";
+  return b.residual(b.leave_tp(b.linear(fc2, a)), x);
 }
 
 }  // namespace models

@@ -109,10 +109,20 @@ TensorId combine(BlockBuilder& b, const MoeShape& shape, TensorId y, TensorId ma
   return unpermute(b, "unpermute", exchange(b, shape, y, shape.rows, true), shape.tokens, map);
 }
 
-TensorId grouped(BlockBuilder& b, const char* name, const MoeShape& shape, std::int64_t out, TensorId x) {
+/// Rows of all local experts; ETP cuts fc1 by its output and fc2 by its input.
+Weight expert_weight(const BlockBuilder& b, const MoeShape& shape, bool first) {
+  const MoeSpec& spec = shape.spec;
+  const WeightPart ffn{spec.expert_ffn, static_cast<int>(spec.expert_ffn)};
+  Weight weight{.cut = b.context().layout().etp > 1, .by_columns = !first, .experts = spec.experts, .decayed = true};
+  weight.parts = {ffn};
+  if (first && spec.gated) weight.parts.push_back(ffn);
+  return weight;
+}
+
+TensorId grouped(BlockBuilder& b, const char* name, const MoeShape& shape, std::int64_t out, TensorId x, bool first) {
   const BlockContext& context = b.context();
   const std::int64_t in = b.at(x).columns;
-  const TensorId w = b.weight(name, shape.local_experts * out, in, true);
+  const TensorId w = b.weight(name, shape.local_experts * out, in, expert_weight(b, shape, first));
   const bool quantised = context.matmul != context.storage;
   if (quantised) b.block().parameters.quantised_expert += b.at(w).elements();
   const TensorId y = b.activation(name, b.at(x).rows, out);
@@ -129,10 +139,10 @@ TensorId grouped(BlockBuilder& b, const char* name, const MoeShape& shape, std::
                     .kernel = kernel},
         {x, w}, {y}, kHostGrouped + launches * (quantised ? 2.0F : 1.0F));
   if (!shape.spec.bias) return y;
-  b.weight("expert_bias", shape.local_experts, out, true);
+  b.weight("expert_bias", shape.local_experts, out, {.experts = shape.spec.experts, .init = WeightInit::zero});
   // Grouped GEMMs have no bias epilogue: a kernel of its own, unless the activation behind fc1 takes it in.
-  const bool inside = context.traits().fused_clamped_glu && out != shape.width;
-  return inside ? y : b.pointwise("expert_bias", PointwiseKind::bias, {y});
+  const bool inside = context.traits().fused_clamped_glu && first;
+  return inside ? y : b.pointwise("expert_bias", {.kind = PointwiseKind::bias}, {y});
 }
 
 /// Casts in front of grouped GEMMs; a fused grouped MLP does four fifths of them inside.
@@ -157,13 +167,13 @@ TensorId experts(BlockBuilder& b, const MoeShape& shape, TensorId x) {
         .stream = Stream::tp_comm;
     x = all;
   }
-  const TensorId h = grouped(b, "experts_fc1", shape, spec.gated ? 2 * ffn : ffn, quantise_rows(b, x));
+  const TensorId h = grouped(b, "experts_fc1", shape, spec.gated ? 2 * ffn : ffn, quantise_rows(b, x), true);
   b.set_module(Module::moe_act);
   const TensorId a = activate(b, spec.activation, spec.gated, h);
   if (context.traits().expert_gemm == ExpertGemm::fused_grouped)
     std::get<Pointwise>(b.block().forward.back().work).passes *= 0.25F;
   b.set_module(Module::experts);
-  TensorId y = grouped(b, "experts_fc2", shape, shape.width, quantise_rows(b, a));
+  TensorId y = grouped(b, "experts_fc2", shape, shape.width, quantise_rows(b, a), false);
   if (etp > 1) {
     const TensorId mine = b.activation("etp_scattered", b.at(y).rows / etp, b.at(y).columns);
     b.add("etp_reduce_scatter",
@@ -177,16 +187,12 @@ TensorId experts(BlockBuilder& b, const MoeShape& shape, TensorId x) {
 
 TensorId shared_expert(BlockBuilder& b, const MoeSpec& spec, TensorId n) {
   const BlockContext& context = b.context();
-  const std::int64_t ffn = spec.shared_ffn / context.layout().tp;
   b.set_module(Module::shared_expert);
   if (context.traits().shared_expert_overlap) b.set_stream(Stream::side);
-  const TensorId h = b.linear({.name = "shared_fc1",
-                               .in = context.model().hidden,
-                               .out = spec.gated ? 2 * ffn : ffn,
-                               .copies = spec.gated && context.traits().separate_qkv ? 2 : 1},
-                              b.enter_tp(b.quantise(n)));
+  const TensorId h = b.linear(first_linear(b, "shared_fc1", spec.shared_ffn, spec.gated), b.enter_tp(b.quantise(n)));
   const TensorId a = activate(b, spec.activation, spec.gated, h);
-  const TensorId y = b.leave_tp(b.linear({.name = "shared_fc2", .in = ffn, .out = context.model().hidden}, a));
+  const TensorId y = b.leave_tp(b.linear(
+      {.name = "shared_fc2", .in = b.at(a).columns, .out = context.model().hidden, .split = TpSplit::input}, a));
   b.set_stream(Stream::compute);
   return y;
 }
@@ -197,8 +203,10 @@ TensorId router(BlockBuilder& b, const MoeSpec& spec, TensorId n) {
   const std::int64_t tokens = b.at(n).rows;
   b.set_module(Module::router);
   b.set_graphed(context.run.graph.moe_router || context.run.graph.layer);
-  const TensorId w = b.weight("router", spec.experts, context.model().hidden);
-  if (spec.router_bias) b.weight("router_bias", 1, spec.experts);
+  const bool sharded = context.sequence_parallel();
+  const TensorId w =
+      b.weight("router", spec.experts, context.model().hidden, {.decayed = true, .summed_over_tp = sharded});
+  if (spec.router_bias) b.weight("router_bias", 1, spec.experts, {.init = WeightInit::zero, .summed_over_tp = sharded});
   const TensorId logits = b.tensor("router_logits", TensorKind::activation, hw::DType::fp32, tokens, spec.experts);
   if (context.traits().router_gemm) {
     b.add("router",
@@ -236,7 +244,8 @@ TensorId moe_part(BlockBuilder& b, const MoeSpec& spec, TensorId x) {
   TensorId y = combine(b, shape, experts(b, shape, routed), map);
   b.set_module(Module::experts);
   if (spec.latent > 0) y = b.linear({.name = "latent_up", .in = spec.latent, .out = context.model().hidden}, y);
-  if (shared != kNoTensor) y = b.pointwise("add_shared", PointwiseKind::residual, {y, shared});
+  if (shared != kNoTensor)
+    y = b.pointwise("add_shared", {.kind = PointwiseKind::residual, .function = Function::add}, {y, shared});
   return b.residual(y, x);
 }
 
