@@ -227,7 +227,7 @@ RUNS = {
     "kimi-k2": _run(KIMI_K2, seed=310, init_std=0.2, mbs=2),
     "gpt-oss": _run(GPT_OSS, seed=1, init_std=0.4),
     "nemotron": _run(NEMOTRON, seed=6, init_std=0.2),
-    "nemotron-mtp": _run(NEMOTRON_MTP, init_std=0.2, mbs=2),
+    "nemotron-mtp": _run(NEMOTRON_MTP, seed=335, init_std=0.2, mbs=2),
     "wan": _run(WAN),
     "llama-lora": _run(LLAMA, task="lora", extra={"lora": LORA}),
 }

@@ -36,6 +36,13 @@ class Trainee:
         rows = range(step * self.run["gbs"], (step + 1) * self.run["gbs"])
         return torch.tensor([streams.sequence(self.train["seed"], r, length, self.model.vocab) for r in rows])
 
+    def first_data(self):
+        """The whole first sequence of tokens; of diffusion data the first numbers."""
+        if not self.diffusion:
+            return {"tokens": self.tokens(0)[0].tolist()}
+        streams_of = zip(("latents", "noise", "text", "time"), wan.batch(self.run, 0))
+        return {name: values.flatten()[:4].tolist() for name, values in streams_of}
+
     def loss(self, step):
         """Over the global batch of a step, from 0."""
         if self.diffusion:
@@ -66,6 +73,12 @@ class AdamW:
             w.sub_(lr * first / (second.sqrt() + 1e-8))
 
 
+def summaries(weights):
+    """{name: [sum, sum of squares, the first four]}"""
+    values = {name: w.detach() for name, w in weights.table.items()}
+    return {name: [w.sum().item(), (w * w).sum().item(), *w.flatten()[:4].tolist()] for name, w in values.items()}
+
+
 def train(run, steps):
     """The golden of a run, as a dictionary without `run`. Throws Tie."""
     trainee = Trainee(run)
@@ -75,7 +88,10 @@ def train(run, steps):
         loss = trainee.loss(step)
         if trainee.forward.gap < LEAST_GAP:
             raise Tie(f"step {step + 1}: a route is {trainee.forward.gap:.3g} from a tie; choose another seed")
-        optimizer = optimizer or AdamW(trainee.weights, run["train"])
+        if not optimizer:
+            optimizer = AdamW(trainee.weights, run["train"])
+            golden["parameters"] = {name: list(w.shape) for name, w in trainee.weights.table.items()}
+            golden["initial_weights"] = summaries(trainee.weights)
         trained = trainee.weights.trainable()
         gradients = dict(zip(trained, torch.autograd.grad(loss, list(trained.values()))))
         norms = {name: g.norm().item() for name, g in gradients.items()}
@@ -87,11 +103,8 @@ def train(run, steps):
         if step + 1 in (1, steps):
             golden["gradient_norms"][str(step + 1)] = norms
         optimizer.step(gradients, min(1.0, run["train"]["clip"] / (total + 1e-6)))
-    table = {name: w.detach() for name, w in trainee.weights.table.items()}
-    golden["parameters"] = {name: list(w.shape) for name, w in table.items()}
-    golden["weights"] = {
-        name: [w.sum().item(), (w * w).sum().item(), *w.flatten()[:4].tolist()] for name, w in table.items()
-    }
+    golden["weights"] = summaries(trainee.weights)
+    golden["first_data"] = trainee.first_data()
     if trainee.forward.gap < float("inf"):
         golden["route_gap"] = trainee.forward.gap
         golden["route_gap_of_scores"] = trainee.forward.score_gap
