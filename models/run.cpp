@@ -27,22 +27,6 @@ void check_keys(const Node& node, bool with_measured) {
   if (measured && !with_measured) measured->fail("belongs in a file of measured runs, which validate reads");
 }
 
-/// Only the executor uses these; predict refuses what the executor could not read.
-void check_train(const Node& train) {
-  train.only({"lr", "betas", "weight_decay", "clip", "seed", "data", "schedule"});
-  if (const auto lr = train.find("lr")) lr->positive();
-  if (const auto decay = train.find("weight_decay")) decay->non_negative();
-  if (const auto clip = train.find("clip")) clip->non_negative();
-  if (const auto seed = train.find("seed")) seed->non_negative_int();
-  const auto betas = train.find("betas");
-  if (!betas) return;
-  const auto values = betas->elements();
-  if (values.size() != 2) betas->fail("must be two numbers");
-  for (const Node& beta : values) {
-    if (beta.non_negative() >= 1) beta.fail("must be below 1");
-  }
-}
-
 Precision read_precision(const Node& node, const Stack& stack, Run& run) {
   constexpr std::array kPrecisions = {Precision::fp64,          Precision::fp32,   Precision::bf16,
                                       Precision::fp16,          Precision::fp8_cs, Precision::fp8_ds,
@@ -57,7 +41,8 @@ Precision read_precision(const Node& node, const Stack& stack, Run& run) {
                           ", the usual one of stack " + stack.traits.stack);
   }
   const auto type = static_cast<std::size_t>(matmul_type(precision));
-  if (run.cluster.gpu.peak[type].value <= 0)
+  // fp64 is for the executor's own checks, whatever the machine.
+  if (precision != Precision::fp64 && run.cluster.gpu.peak[type].value <= 0)
     stated.fail("must be a format that " + run.cluster.gpu.name + " computes in");
   return precision;
 }
@@ -110,6 +95,13 @@ void finish_numerics(RunDraft& draft) {
   const bool usual = run.precision == Precision::fp8_cs || run.precision == Precision::mxfp8;
   if (quantised(run.precision) && draft.quantised_gather.value_or(draft.stack.quantised_gather && usual)) {
     traits.param_gather_dtype = matmul_type(run.precision);
+  }
+  const hw::DType storage = storage_type(run.precision);
+  if (storage == hw::DType::fp32 || storage == hw::DType::fp64) {
+    // Nothing is kept narrower than what is computed with, and weights are their own master copy.
+    traits.param_dtype = traits.grad_dtype = traits.grad_reduce_dtype = traits.param_gather_dtype = storage;
+    traits.moment_dtype = storage;
+    traits.master_weights = false;
   }
 }
 
@@ -186,7 +178,7 @@ Run parse_run(const Node& node, Library& library, bool with_measured) {
   check_keys(node, with_measured);
   RunDraft draft = start_draft(node, library, with_measured);
   read_open_objects(draft);
-  if (const auto train = node.find("train")) check_train(*train);
+  if (const auto train = node.find("train")) draft.run.train = parse_train(*train);
   finish_lora(draft);
   read_recompute(draft);
   read_cuda_graph(draft);

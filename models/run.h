@@ -15,6 +15,7 @@
 #include "models/numerics.h"
 #include "models/recipe.h"
 #include "models/stack.h"
+#include "models/train.h"
 
 namespace models {
 
@@ -50,6 +51,7 @@ struct Run {
   CudaGraph graph;
   Traits traits;
   std::optional<LoraSpec> lora;
+  TrainSpec train;
   FlopsConvention flops = FlopsConvention::causal;
   double packed_tokens = 0;  ///< packed fine-tuning: mean tokens of a pack; 0 = full sequences
 

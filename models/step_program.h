@@ -97,6 +97,7 @@ struct Attention {
   bool backward = false;
   hw::DType operand = hw::DType::bf16;
   AttentionBackend backend = AttentionBackend::fused;
+  bool causal = true;  ///< `mask` is what it costs, which differs for the parts of a ring
   bool sinks = false;  ///< the last operand read is a logit per head for no key (GPT-OSS)
   /// Context parallelism: the keys are those of the rank `ring_step` before this one, or of all ranks.
   std::int8_t ring_step = 0;
@@ -166,6 +167,7 @@ enum class Function : std::uint8_t {
 struct HeadColumns {
   int heads = 0, kv_heads = 0, head_dim = 0;
   int offset = 0, rotated = 0;  ///< rotary part within a head
+  double theta = 0;             ///< base of the rotary frequencies
   bool interleaved = false;     ///< rotary pairs are neighbours, not halves
   int v_dim = 0;                ///< mla_keys: width of a value head
 };

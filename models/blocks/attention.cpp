@@ -29,6 +29,7 @@ Attention whole_attention(const BlockBuilder& b, const AttentionSpec& spec) {
           .v_dim = spec.v_head_dim,
           .window = spec.window,
           .mask = mask_of(spec, seq),
+          .causal = spec.causal,
           .operand = quantised ? context.matmul : context.storage,
           .backend = context.traits().attention};
 }
@@ -222,7 +223,8 @@ TensorId attention_part(BlockBuilder& b, const AttentionSpec& spec, TensorId x) 
   const HeadColumns heads{.heads = local_heads(b, spec.heads),
                           .kv_heads = local_heads(b, spec.kv_heads),
                           .head_dim = spec.head_dim,
-                          .rotated = spec.head_dim};
+                          .rotated = spec.head_dim,
+                          .theta = model.rope_theta};
   const std::int64_t q = std::int64_t{heads.heads} * spec.head_dim;
   const std::int64_t kv = 2 * std::int64_t{heads.kv_heads} * spec.head_dim;
   const std::int64_t gate = spec.output_gate ? q : 0;
@@ -302,6 +304,7 @@ TensorId mla_part(BlockBuilder& b, const AttentionSpec& spec, TensorId x) {
                             .head_dim = spec.head_dim,
                             .offset = mla.qk_nope,
                             .rotated = mla.qk_rope,
+                            .theta = context.model().rope_theta,
                             .interleaved = true,
                             .v_dim = mla.v_head};
   q = rotate(b, q, columns);

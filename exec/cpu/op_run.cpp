@@ -1,0 +1,43 @@
+#include "exec/cpu/op_run.h"
+
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+namespace exec::cpu {
+namespace {
+
+template <typename T>
+struct Run {
+  const OpCall& call;
+
+  void operator()(const models::Gemm& work) const { run_gemm<T>(call, work); }
+  void operator()(const models::Attention& work) const { run_attention<T>(call, work); }
+  void operator()(const models::Pointwise& work) const { run_pointwise<T>(call, work); }
+  void operator()(const models::Collective& work) const { run_collective<T>(call, work); }
+  void operator()(const models::SendRecv& work) const { run_ring_step<T>(call, work); }
+  void operator()(const models::TpCopy&) const {
+    if (call.reads[0].data() != call.writes[0].data())
+      std::memcpy(call.writes[0].data(), call.reads[0].data(),
+                  static_cast<std::size_t>(call.reads[0].elements()) * sizeof(T));
+  }
+  template <typename Other>
+  void operator()(const Other&) const {
+    throw std::invalid_argument(std::string("no CPU kernel for op ") + call.op->name);
+  }
+};
+
+/// fp64 if any operand is: a call has one floating-point type.
+bool wide(const OpCall& call) {
+  for (const View& view : call.writes)
+    if (view.dtype == hw::DType::fp64) return true;
+  return false;
+}
+
+}  // namespace
+
+void run_op(const OpCall& call) {
+  wide(call) ? std::visit(Run<double>{call}, call.op->work) : std::visit(Run<float>{call}, call.op->work);
+}
+
+}  // namespace exec::cpu

@@ -1,0 +1,175 @@
+#include "exec/parameters.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include "models/expand.h"
+
+namespace exec {
+namespace {
+
+using models::BlockKind;
+using models::GroupKind;
+
+std::string path_of(const models::Run& run, BlockKind kind, int layer) {
+  switch (kind) {
+    case BlockKind::embedding: return "embedding";
+    case BlockKind::layer: return "layer." + std::to_string(layer);
+    case BlockKind::head: return "head";
+    case BlockKind::mtp: break;
+  }
+  const int depth = layer - static_cast<int>(run.model.layers.size());
+  return "mtp." + std::to_string(run.model.mtp.shared ? 0 : depth);
+}
+
+std::int64_t padded(std::int64_t elements, int shards) { return (elements + shards - 1) / shards * shards; }
+
+View part(const View& whole, std::int64_t offset, std::int64_t rows, std::int64_t columns) {
+  View view = whole;
+  view.offset += offset;
+  view.rows = rows;
+  view.columns = columns;
+  return view;
+}
+
+View new_view(Device& device, std::int64_t elements, hw::DType dtype) {
+  const auto bytes = static_cast<std::size_t>(static_cast<double>(elements) * hw::bytes_per_element(dtype));
+  return {.buffer = device.allocate(bytes), .rows = 1, .columns = elements, .dtype = dtype};
+}
+
+template <typename T>
+void set(const View& view, std::int64_t index, double value) {
+  static_cast<T*>(view.data())[index] = static_cast<T>(value);
+}
+
+}  // namespace
+
+Parameters::Parameters(const models::Run& run, const models::StepProgram& program, const RankGrid& grid,
+                       Device& device) {
+  const int stage = grid.index(GroupKind::pp);
+  for (const int chunk : program.stages[static_cast<std::size_t>(stage)].chunks) {
+    int position = 0;
+    for (const models::PassBlock& place :
+         models::pass_blocks(program.chunks[static_cast<std::size_t>(chunk)], models::Phase::forward)) {
+      const models::Block& block = program.blocks[static_cast<std::size_t>(place.block)];
+      add_block(run, program, grid,
+                {.chunk = chunk,
+                 .position = position++,
+                 .block = place.block,
+                 .path = path_of(run, block.kind, place.layer),
+                 .weights = {},
+                 .groups = {}});
+    }
+  }
+  for (ParameterGroup& group : groups_) {
+    lay_out(group);
+    allocate(group, device, models::storage_type(run.precision));
+    initialise(group, run.train);
+  }
+}
+
+ParameterGroup Parameters::new_group(const models::Run& run, const RankGrid& grid, bool expert) const {
+  const models::Layout& layout = run.layout;
+  const bool fsdp = layout.fsdp > 0 && (!expert || run.traits.fsdp_experts);
+  ParameterGroup group{.expert = expert};
+  group.over = expert ? GroupKind::expert_dp : layout.fsdp > 0 ? GroupKind::fsdp : GroupKind::dp_cp;
+  group.weights_sharded = fsdp;
+  if (fsdp || layout.zero == models::Zero::optimizer) {
+    group.shards = grid.size(group.over);
+    group.index = grid.index(group.over);
+  }
+  return group;
+}
+
+void Parameters::add_block(const models::Run& run, const models::StepProgram& program, const RankGrid& grid,
+                           BlockInstance instance) {
+  const models::Block& block = program.blocks[static_cast<std::size_t>(instance.block)];
+  std::array<std::size_t, 2> own = {groups_.size(), groups_.size()};  // dense, expert
+  std::array<bool, 2> made = {false, false};
+  for (const models::Weight& weight : block.weights) {
+    const models::Tensor& tensor = block.tensors[static_cast<std::size_t>(weight.tensor)];
+    const std::string name = weight.shared ? weight.shared : instance.path + "." + tensor.name;
+    if (const auto known = by_name_.find(name); known != by_name_.end()) {
+      instance.weights[weight.tensor] = known->second;
+      continue;
+    }
+    if (weight.shared && name != models::kEmbeddingTable)
+      throw std::invalid_argument(instance.path + ": shares " + name + ", which is on another pipeline rank");
+    const std::size_t kind = weight.experts > 0 ? 1 : 0;
+    if (!made[kind]) {
+      made[kind] = true;
+      own[kind] = groups_.size();
+      groups_.push_back(new_group(run, grid, kind == 1));
+      instance.groups.push_back(own[kind]);
+    }
+    Parameter parameter = parameter_of(tensor, weight, name, grid);
+    parameter.another_stage_has_it = weight.shared != nullptr;
+    const ParameterPlace place{own[kind], groups_[own[kind]].parameters.size()};
+    groups_[own[kind]].parameters.push_back(std::move(parameter));
+    by_name_[name] = instance.weights[weight.tensor] = place;
+  }
+  index_[{instance.chunk, instance.position}] = blocks_.size();
+  blocks_.push_back(std::move(instance));
+}
+
+void Parameters::lay_out(ParameterGroup& group) const {
+  std::int64_t next = 0;
+  for (const bool trained : {true, false}) {
+    for (Parameter& parameter : group.parameters) {
+      if (parameter.trained != trained) continue;
+      parameter.offset = next;
+      next += parameter.elements();
+    }
+    next = padded(next, group.shards);
+    if (trained) group.trained = next;
+  }
+  group.total = next;
+}
+
+void Parameters::allocate(ParameterGroup& group, Device& device, hw::DType dtype) const {
+  group.weights = new_view(device, group.weights_sharded ? group.total / group.shards : group.total, dtype);
+  group.gradients = new_view(device, group.weights_sharded ? group.owned() : group.trained, dtype);
+  group.first_moments = new_view(device, group.owned(), dtype);
+  group.second_moments = new_view(device, group.owned(), dtype);
+  for (const View& states : {group.weights, group.first_moments, group.second_moments})
+    device.fill_zero(states, models::Stream::compute);
+  device.synchronize();
+}
+
+void Parameters::initialise(ParameterGroup& group, const models::TrainSpec& train) const {
+  const std::int64_t first = group.weights_sharded ? group.total / group.shards * group.index : 0;
+  const std::int64_t last = first + group.weights.columns;
+  for (const Parameter& parameter : group.parameters) {
+    for (std::int64_t i = 0; i < parameter.elements(); ++i) {
+      const std::int64_t place = parameter.offset + i;
+      if (place < first || place >= last) continue;
+      const double value =
+          first_value(parameter, i / parameter.columns, i % parameter.columns, train.seed, train.init_std);
+      group.weights.dtype == hw::DType::fp64 ? set<double>(group.weights, place - first, value)
+                                             : set<float>(group.weights, place - first, value);
+    }
+  }
+}
+
+View Parameters::new_whole(const ParameterGroup& group, Device& device, std::int64_t elements) {
+  return new_view(device, elements, group.weights.dtype);
+}
+
+View Parameters::weight(const BlockInstance& block, models::TensorId tensor) const {
+  const ParameterPlace place = block.weights.at(tensor);
+  const ParameterGroup& group = groups_[place.group];
+  const Parameter& parameter = group.parameters[place.parameter];
+  return part(group.weights_sharded ? group.gathered : group.weights, parameter.offset, parameter.rows,
+              parameter.columns);
+}
+
+View Parameters::gradient(const BlockInstance& block, models::TensorId weight) const {
+  const ParameterPlace place = block.weights.at(weight);
+  const ParameterGroup& group = groups_[place.group];
+  const Parameter& parameter = group.parameters[place.parameter];
+  return part(group.weights_sharded ? group.whole_gradients : group.gradients, parameter.offset, parameter.rows,
+              parameter.columns);
+}
+
+}  // namespace exec

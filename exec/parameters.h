@@ -1,0 +1,80 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "exec/device.h"
+#include "exec/parameter.h"
+#include "exec/rank_grid.h"
+#include "models/run.h"
+
+namespace exec {
+
+/// Parameters of one block that are replicated or sharded alike, side by side in one buffer: trained ones first.
+struct ParameterGroup {
+  bool expert = false;
+  std::vector<Parameter> parameters;
+  std::int64_t trained = 0;  ///< elements, padded to a multiple of `shards`
+  std::int64_t total = 0;    ///< likewise
+  models::GroupKind over = models::GroupKind::dp_cp;  ///< ranks that hold the same parameters
+  int shards = 1, index = 0;                          ///< over which states (and with FSDP weights) are divided
+  bool weights_sharded = false;
+
+  View weights;    ///< [total], or this rank's shard
+  View gathered;   ///< FSDP: [total] while in use
+  View gradients;  ///< [trained], or this rank's shard
+  View whole_gradients;  ///< FSDP: [trained] during a backward pass
+  View first_moments, second_moments;  ///< of the owned elements
+
+  /// Trained elements whose states this rank owns: [first, last).
+  std::int64_t first_owned() const { return trained / shards * index; }
+  std::int64_t owned() const { return trained / shards; }
+};
+
+/// Where a weight of a block lies.
+struct ParameterPlace {
+  std::size_t group = 0;
+  std::size_t parameter = 0;
+};
+
+/// One block of one virtual stage of this rank.
+struct BlockInstance {
+  int chunk = 0, position = 0;
+  std::int16_t block = 0;
+  std::string path;                                    ///< `layer.3`
+  std::map<models::TensorId, ParameterPlace> weights;  ///< shared ones lie in another block's group
+  std::vector<std::size_t> groups;                     ///< that are this block's own
+};
+
+/// All parameters of one rank, with their gradients and optimizer states.
+class Parameters {
+ public:
+  /// Allocates and initialises. Throws std::invalid_argument where a shared weight is not on this rank.
+  Parameters(const models::Run& run, const models::StepProgram& program, const RankGrid& grid, Device& device);
+
+  std::vector<BlockInstance>& blocks() { return blocks_; }
+  BlockInstance& block(int chunk, int position) { return blocks_[index_.at({chunk, position})]; }
+  std::vector<ParameterGroup>& groups() { return groups_; }
+
+  /// An uninitialised buffer of the group's type.
+  static View new_whole(const ParameterGroup& group, Device& device, std::int64_t elements);
+  View weight(const BlockInstance& block, models::TensorId tensor) const;
+  View gradient(const BlockInstance& block, models::TensorId weight) const;
+
+ private:
+  void add_block(const models::Run& run, const models::StepProgram& program, const RankGrid& grid, BlockInstance block);
+  ParameterGroup new_group(const models::Run& run, const RankGrid& grid, bool expert) const;
+  void lay_out(ParameterGroup& group) const;
+  void allocate(ParameterGroup& group, Device& device, hw::DType dtype) const;
+  void initialise(ParameterGroup& group, const models::TrainSpec& train) const;
+
+  std::vector<BlockInstance> blocks_;
+  std::vector<ParameterGroup> groups_;
+  std::map<std::pair<int, int>, std::size_t> index_;  ///< of blocks_, by chunk and position
+  std::map<std::string, ParameterPlace> by_name_;
+};
+
+}  // namespace exec

@@ -1,0 +1,119 @@
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "exec/rank_executor.h"
+
+namespace exec {
+namespace {
+
+using models::Phase;
+using models::TensorKind;
+
+std::size_t at(models::TensorId id) { return static_cast<std::size_t>(id); }
+
+/// The group of ranks that an op talks to, if it does.
+struct GroupOf {
+  const models::GroupKind* operator()(const models::Collective& work) const { return &work.group; }
+  const models::GroupKind* operator()(const models::SendRecv& work) const { return &work.group; }
+  const models::GroupKind* operator()(const models::ExpertExchange&) const {
+    static constexpr models::GroupKind kExperts = models::GroupKind::ep;
+    return &kExperts;
+  }
+  template <typename Other>
+  const models::GroupKind* operator()(const Other&) const {
+    return nullptr;
+  }
+};
+
+bool is_loss(const models::Op& op) {
+  const auto* pointwise = std::get_if<models::Pointwise>(&op.work);
+  return pointwise != nullptr && pointwise->function == models::Function::loss;
+}
+
+/// Weight of multi-token prediction in the loss, all depths together (DeepSeek V3, arXiv 2412.19437, section 4.2; the
+/// later of its two values).
+constexpr double kMtpLoss = 0.1;
+
+}  // namespace
+
+const PassPlan& RankExecutor::plan(std::int16_t block, Phase phase) {
+  const auto key = std::pair{block, phase};
+  const auto found = plans_.find(key);
+  if (found != plans_.end()) return found->second;
+  return plans_.emplace(key, plan_pass(program_.blocks[static_cast<std::size_t>(block)], phase)).first->second;
+}
+
+void RankExecutor::run_pass(const BlockInstance& instance, Phase phase, Tensors& tensors, std::int64_t task,
+                            int position) {
+  const models::Block& block = this->block(instance);
+  const bool forward = phase == Phase::forward;
+  const auto& ops = forward ? block.forward : block.backward;
+  for (const PassPlan::Step& step : plan(instance.block, phase).steps) {
+    const auto list = forward ? models::OpList::forward : models::OpList::backward;
+    run_op(instance, ops[static_cast<std::size_t>(step.op)], step, tensors,
+           models::op_id(task, position, list, step.op));
+    for (const models::TensorId id : step.release) tensors[at(id)] = {};
+  }
+}
+
+View RankExecutor::new_tensor(const models::Tensor& tensor) {
+  const auto bytes = static_cast<std::size_t>(tensor.elements() * hw::bytes_per_element(tensor.dtype));
+  return {.buffer = device_.allocate(bytes), .rows = tensor.rows, .columns = tensor.columns, .dtype = tensor.dtype};
+}
+
+View RankExecutor::operand(const BlockInstance& instance, models::TensorId id, Tensors& tensors) {
+  const models::Tensor& tensor = block(instance).tensors[at(id)];
+  if (tensor.kind == TensorKind::weight) return parameters_.weight(instance, id);
+  if (tensor.kind == TensorKind::weight_gradient) return parameters_.gradient(instance, tensor.gradient_of);
+  if (!tensors[at(id)].buffer) tensors[at(id)] = new_tensor(tensor);
+  return tensors[at(id)];
+}
+
+void RankExecutor::run_op(const BlockInstance& instance, const models::Op& op, const PassPlan::Step& step,
+                          Tensors& tensors, std::int64_t id) {
+  if (moves(op, step)) {
+    tensors[at(op.writes[0])] = tensors[at(op.reads[0])];
+    return;
+  }
+  OpCall call{.op = &op, .facts = &facts_};
+  for (const models::TensorId read : op.reads) {
+    call.reads.push_back(operand(instance, read, tensors));
+    if (call.reads[call.reads.size() - 1].written.stream != op.stream)
+      device_.wait(op.stream, call.reads[call.reads.size() - 1].written);
+  }
+  for (const models::TensorId write : op.writes) call.writes.push_back(operand(instance, write, tensors));
+  if (const models::GroupKind* kind = std::visit(GroupOf{}, op.work)) call.group = &communicator(*kind);
+  const bool mtp = block(instance).kind == models::BlockKind::mtp;
+  call.loss_factor = facts_.loss_factor * (mtp ? kMtpLoss / run_.model.mtp.depth : 1);
+  device_.launch(call, op.stream, id);
+  const Event written = device_.record(op.stream);
+  for (const models::TensorId write : op.writes) tensors[at(write)].written = written;
+  if (is_loss(op) && op.pass != models::Pass::backward && op.pass != models::Pass::replay)
+    device_.add_sum(call.writes[1], call.loss_factor, &loss_, op.stream);
+}
+
+/// Token ids and labels of a microbatch on this rank.
+void RankExecutor::fill_data(const BlockInstance& instance, const models::PipelineTask& task, Tensors& tensors) {
+  const models::Block& block = this->block(instance);
+  const models::Layout& layout = run_.layout;
+  const int depth = run_.model.mtp.depth;
+  for (std::size_t t = 0; t < block.tensors.size(); ++t) {
+    const models::Tensor& tensor = block.tensors[t];
+    if (tensor.kind != TensorKind::data) continue;
+    const std::string_view name = tensor.name;
+    const std::int64_t shift = name == "ids" ? 0 : name == "labels" || name == "next_ids" ? 1 : 2;
+    tensors[t] = new_tensor(tensor);
+    auto* to = static_cast<std::int64_t*>(tensors[t].data());
+    const std::int64_t first = step_ * layout.gbs +
+                               std::int64_t{grid_.index(models::GroupKind::dp)} * (layout.gbs / layout.dp) +
+                               std::int64_t{task.microbatch} * layout.mbs;
+    for (std::int64_t b = 0; b < layout.mbs; ++b) {
+      const auto sequence = tokens_->tokens(first + b, layout.seq_len + 1 + depth);
+      for (const std::int32_t position : facts_.mine())
+        *to++ = sequence[static_cast<std::size_t>(position + shift)];
+    }
+  }
+}
+
+}  // namespace exec
