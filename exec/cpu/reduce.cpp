@@ -1,0 +1,129 @@
+#include "exec/cpu/reduce.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+
+namespace exec {
+namespace {
+
+/// Elements that a loop of constant length takes: the compiler turns it into vector instructions at -O2 too.
+constexpr std::size_t kBlock = 64;
+
+struct Bf16 {
+  std::uint16_t bits;
+};
+
+/// What elements of T are added in. Integers wrap around, so they are added without sign.
+template <class T>
+struct Accumulator {
+  using Type = T;
+};
+template <>
+struct Accumulator<Bf16> {
+  using Type = float;
+};
+template <class T>
+using AccumulatorOf = typename Accumulator<T>::Type;
+
+template <class T>
+AccumulatorOf<T> widen(T value) {
+  if constexpr (std::is_same_v<T, Bf16>) {
+    return std::bit_cast<float>(static_cast<std::uint32_t>(value.bits) << 16);
+  } else {
+    return value;
+  }
+}
+
+template <class T>
+T narrow(AccumulatorOf<T> value) {
+  if constexpr (std::is_same_v<T, Bf16>) {
+    const auto bits = std::bit_cast<std::uint32_t>(value);
+    const std::uint32_t rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
+    const std::uint32_t quiet_nan = (bits >> 16) | 0x40U;  // rounding could carry a NaN's bits away
+    return {static_cast<std::uint16_t>((bits & 0x7fffffffU) > 0x7f800000U ? quiet_nan : rounded)};
+  } else {
+    return value;
+  }
+}
+
+template <Reduction R, class A>
+A combine(A a, A b) {
+  if constexpr (R == Reduction::max) {
+    return a > b || a != a ? a : b;
+  } else if constexpr (std::is_integral_v<A>) {
+    using Unsigned = std::make_unsigned_t<A>;
+    return static_cast<A>(static_cast<Unsigned>(a) + static_cast<Unsigned>(b));
+  } else {
+    return a + b;
+  }
+}
+
+/// Each block is read whole before it is written, so out may be a source.
+template <class T, Reduction R, bool kWhole>
+void reduce_block(T* out, std::span<const void* const> sources, std::size_t at, std::size_t left) {
+  const std::size_t count = kWhole ? kBlock : left;
+  AccumulatorOf<T> sum[kBlock];
+  const T* first = static_cast<const T*>(sources[0]) + at;
+  for (std::size_t i = 0; i < count; ++i) sum[i] = widen(first[i]);
+  for (std::size_t s = 1; s < sources.size(); ++s) {
+    const T* source = static_cast<const T*>(sources[s]) + at;
+    for (std::size_t i = 0; i < count; ++i) sum[i] = combine<R>(sum[i], widen(source[i]));
+  }
+  for (std::size_t i = 0; i < count; ++i) out[at + i] = narrow<T>(sum[i]);
+}
+
+template <class T, Reduction R>
+void reduce_all(void* out, std::span<const void* const> sources, std::size_t count) {
+  std::size_t at = 0;
+  for (; at + kBlock <= count; at += kBlock) reduce_block<T, R, true>(static_cast<T*>(out), sources, at, kBlock);
+  reduce_block<T, R, false>(static_cast<T*>(out), sources, at, count - at);
+}
+
+template <class T>
+void reduce_type(Reduction reduction, void* out, std::span<const void* const> sources, std::size_t count) {
+  if (reduction == Reduction::sum) {
+    reduce_all<T, Reduction::sum>(out, sources, count);
+  } else {
+    reduce_all<T, Reduction::max>(out, sources, count);
+  }
+}
+
+[[noreturn]] void refuse(hw::DType dtype) {
+  throw std::invalid_argument("collectives carry fp64, fp32, bf16, int32 and int64, not " +
+                              std::string(hw::name(dtype)));
+}
+
+}  // namespace
+
+std::size_t element_bytes(hw::DType dtype) {
+  switch (dtype) {
+    case hw::DType::fp64:
+    case hw::DType::int64: return 8;
+    case hw::DType::fp32:
+    case hw::DType::int32: return 4;
+    case hw::DType::bf16: return 2;
+    default: refuse(dtype);
+  }
+}
+
+void Reducer::pair(void* out, const void* a, const void* b, std::size_t count) const {
+  const void* const sources[] = {a, b};
+  ordered(out, sources, count);
+}
+
+void Reducer::ordered(void* out, std::span<const void* const> sources, std::size_t count) const {
+  switch (dtype) {
+    case hw::DType::fp64: reduce_type<double>(reduction, out, sources, count); break;
+    case hw::DType::fp32: reduce_type<float>(reduction, out, sources, count); break;
+    case hw::DType::bf16: reduce_type<Bf16>(reduction, out, sources, count); break;
+    case hw::DType::int32: reduce_type<std::int32_t>(reduction, out, sources, count); break;
+    case hw::DType::int64: reduce_type<std::int64_t>(reduction, out, sources, count); break;
+    default: refuse(dtype);
+  }
+}
+
+}  // namespace exec
