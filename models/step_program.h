@@ -94,10 +94,10 @@ struct Attention {
   int heads = 0, kv_heads = 0, qk_dim = 0, v_dim = 0;
   int window = 0;
   Mask mask = Mask::causal;
+  bool causal = true;  ///< `mask` is what it costs, which differs for the parts of a ring
   bool backward = false;
   hw::DType operand = hw::DType::bf16;
   AttentionBackend backend = AttentionBackend::fused;
-  bool causal = true;  ///< `mask` is what it costs, which differs for the parts of a ring
   bool sinks = false;  ///< the last operand read is a logit per head for no key (GPT-OSS)
   /// Context parallelism: the keys are those of the rank `ring_step` before this one, or of all ranks.
   std::int8_t ring_step = 0;
