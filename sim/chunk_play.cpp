@@ -32,16 +32,14 @@ PricedList price_list(const CostModel& model, const models::Block& block, const 
   list.weight_gradient.reserve(ops.size());
   for (const models::Op& op : ops) {
     const Price price = model.price(block, op);
-    const bool sync = std::holds_alternative<models::HostSync>(op.work);
     list.ops.push_back({.time = price.time,
                         .host = model.host_time(op),
                         .stream = op.stream,
                         .link = price.link,
                         .chunks = op.chunks,
-                        .sync = sync,
+                        .sync = std::holds_alternative<models::HostSync>(op.work),
                         .needs = op.needs});
     list.weight_gradient.push_back(op.weight_gradient);
-    list.sync |= sync;
     count(list.work[op.weight_gradient ? 1 : 0], op, list.ops.back(), price);
   }
   return list;
@@ -214,19 +212,14 @@ void PassCost::add(const PassCost& other, double times) {
   work.add(other.work, times);
 }
 
-DataParallelTime data_parallel_time(const PricedProgram& priced, const models::ChunkProgram& chunk, PassKind kind,
-                                    bool edge) {
+double data_parallel_time(const PricedProgram& priced, const models::ChunkProgram& chunk, PassKind kind, bool edge) {
   const bool gather = gathers(priced.program().data_parallel, kind, edge);
   const bool reduce = reduces(priced.program().data_parallel, kind, edge);
-  DataParallelTime time;
-  for (std::size_t i = 0; i < chunk.blocks.size(); ++i) {
-    const models::BlockRun& run = chunk.blocks[i];
+  double time = 0;
+  for (const models::BlockRun& run : chunk.blocks) {
     const PricedBlock& block = priced.blocks[at(run.block)];
-    const double gathered = gather ? block.gather.all().comm : 0, reduced = reduce ? block.reduce.all().comm : 0;
-    time.all += run.count * (gathered + reduced);
-    const bool first = kind == PassKind::forward ? i == 0 : i + 1 == chunk.blocks.size();
-    if (first) time.first_gather = gathered;
-    if (i == 0) time.last_reduce = reduced;
+    if (gather) time += run.count * block.gather.all().comm;
+    if (reduce) time += run.count * block.reduce.all().comm;
   }
   return time;
 }

@@ -12,6 +12,7 @@
 #include "sim/cost.h"
 #include "sim/op_player.h"
 #include "sim/pipeline.h"
+#include "sim/prediction.h"
 
 /// From ops to chunks: prices the ops of a program's blocks once, chains blocks to lanes and plays them.
 namespace sim {
@@ -31,8 +32,7 @@ struct PricedList {
   std::vector<PlayedOp> ops;
   std::vector<char> weight_gradient;  ///< by op
   std::array<OpSums, 2> work;
-  int output = -1;    ///< the op that writes what the next block reads
-  bool sync = false;  ///< the host waits somewhere
+  int output = -1;  ///< the op that writes what the next block reads
 
   OpSums all() const;
 };
@@ -118,12 +118,8 @@ struct ChunkCost {
   PassCost merged;                        ///< forward and backward of two microbatches side by side; time 0: never
 };
 
-/// s of data-parallel transfers of a pass, and those of its first gather and last reduction.
-struct DataParallelTime {
-  double all = 0, first_gather = 0, last_reduce = 0;
-};
-DataParallelTime data_parallel_time(const PricedProgram& priced, const models::ChunkProgram& chunk, PassKind kind,
-                                    bool edge);
+/// s of data-parallel transfers of a pass.
+double data_parallel_time(const PricedProgram& priced, const models::ChunkProgram& chunk, PassKind kind, bool edge);
 
 /// Play as the cost of a pass. Its time is until the last op that is not data-parallel; `work` fills the compute parts.
 PassCost pass_cost(const PricedProgram& priced, const Play& play, const OpSums& work);
@@ -162,13 +158,9 @@ ChunkCosts distinct_chunks(const models::StepProgram& program, const CostOf& cos
   return costs;
 }
 
-/// By blocks played alone, with formulas for the host, for gathers and reductions of once a step, and for runs.
-ChunkCosts chunk_costs_by_blocks(const PricedProgram& priced);
-
-/// By playing whole passes op by op. Runs of more than kMostBlocks equal blocks are in steady state by then: the
-/// remainder of each is added in proportion to what the second half of its blocks took.
-ChunkCosts chunk_costs_by_ops(const PricedProgram& priced);
-inline constexpr int kMostBlocks = 16;
+/// By playing passes op by op. Of a longer run of equal blocks only the first 16 are played, by `Tier::closed_form` 8
+/// if nothing reaches further: they are in steady state by then, and each more costs what one of the second half did.
+ChunkCosts chunk_costs(const PricedProgram& priced, Tier tier);
 
 /// Blocks of a pass in execution order, each run of the chunk cut to its entry of `lengths`.
 std::vector<std::int16_t> pass_blocks(const models::ChunkProgram& chunk, bool backward, std::span<const int> lengths);

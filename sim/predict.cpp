@@ -97,7 +97,7 @@ Prediction predict(const models::Run& run, const models::StepProgram& program, c
                    Tier tier, models::Timeline* timeline) {
   const CostModel model(program, run.cluster, efficiency);
   const PricedProgram priced(model);
-  const ChunkCosts chunks = tier == Tier::events ? chunk_costs_by_ops(priced) : chunk_costs_by_blocks(priced);
+  const ChunkCosts chunks = chunk_costs(priced, tier);
   const StepCost step = step_cost(priced, chunks, tier);
 
   Prediction prediction;

@@ -53,7 +53,7 @@ void fill_last_backwards(const PricedProgram& priced, const ChunkCosts& chunks, 
     const ChunkCost& cost = chunks.of(*chunk);
     const double steady = last_pass(priced, cost).time;
     const double lasts = std::max(steady, cost.last_backward.time);
-    const double transfers = data_parallel_time(priced, priced.program().chunks[at(*chunk)], last, true).all;
+    const double transfers = data_parallel_time(priced, priced.program().chunks[at(*chunk)], last, true);
     backlog = std::max({0.0, backlog + transfers - lasts, cost.last_backward.tail - (lasts - cost.last_backward.time)});
     const bool lowest = chunk + 1 == stage.chunks.rend();
     times.chunks[at(*chunk)].last_backward_extra = {lasts - steady + (lowest ? backlog : 0)};

@@ -55,8 +55,8 @@ struct Prediction {
 enum class Tier { closed_form, events };
 
 /// Predicts one step. Pure: the same input gives the same bytes every run.
-///   closed_form  blocks played alone, pipeline and overlap by formula: for search
-///   events       whole chunks played op by op, the pipeline task by task; fills `timeline` if given
+///   closed_form  runs of equal blocks cut short, the pipeline by formula: for search
+///   events       longer runs played op by op, the pipeline task by task; fills `timeline` if given
 Prediction predict(const models::Run& run, const hw::Efficiency& efficiency, Tier tier,
                    models::Timeline* timeline = nullptr);
 

@@ -1,18 +1,22 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "hw/input_error.h"
 #include "hw/node.h"
 #include "models/lower.h"
 #include "models/run.h"
 #include "models/schedule.h"
 #include "models/timeline.h"
 #include "sim/prediction.h"
+#include "tests/sim/random_runs.h"
 
 namespace sim {
 namespace {
@@ -83,6 +87,40 @@ TEST(Tiers, AgreeOnTheReferenceRuns) {
     expect_sound(run, formula);
     expect_sound(run, events);
   }
+}
+
+/// `count` legal runs of RandomRuns(seed).
+std::vector<models::Run> random_runs(std::uint64_t seed, std::size_t count, models::Library& library) {
+  RandomRuns descriptions(seed);
+  std::vector<models::Run> runs;
+  for (std::size_t drawn = 0; runs.size() < count && drawn < 2 * count; ++drawn) {
+    const std::string text = descriptions.next();
+    try {
+      runs.push_back(models::parse_run(hw::Node::parse(text, "random"), library, false));
+      runs.back().id = text;
+    } catch (const hw::InputError&) {  // not legal
+    }
+  }
+  return runs;
+}
+
+// Errors of 6,000 runs of other seeds: median 0, 99 in 100 within 0.08 %, largest 2.7 %.
+TEST(Tiers, AgreeOnRandomRuns) {
+  models::Library library({kRoot});
+  std::vector<double> errors;
+  for (const models::Run& run : random_runs(20, 200, library)) {
+    const hw::Efficiency efficiency = efficiency_of(run);
+    const Prediction formula = predict(run, efficiency, Tier::closed_form);
+    const Prediction events = predict(run, efficiency, Tier::events);
+    errors.push_back(std::abs(formula.step_time / events.step_time - 1));
+    EXPECT_LT(errors.back(), 0.03) << run.id;
+    expect_sound(run, formula);
+    expect_sound(run, events);
+  }
+  ASSERT_EQ(errors.size(), 200u);
+  std::ranges::sort(errors);
+  EXPECT_LT(errors[100], 1e-9);
+  EXPECT_LT(errors[197], 0.005);
 }
 
 // ---- The cost of a prediction does not depend on the number of GPUs ----

@@ -1,4 +1,4 @@
-// Whole passes over chunks, op by op: the `events` tier.
+// Passes over chunks, played op by op.
 #include <algorithm>
 #include <vector>
 
@@ -10,36 +10,39 @@ namespace {
 /// Blocks of each run of a chunk that are played.
 using RunLengths = std::vector<int>;
 
-/// Cost of a pass whose runs are cut to kMostBlocks blocks; each longer one goes on as its last half did.
+/// Cost of a pass whose runs are cut to `most` blocks; each longer one goes on as the second half of those did.
 template <typename Cut>
-PassCost extrapolated(const models::ChunkProgram& chunk, const Cut& cut) {
-  constexpr int kHalf = kMostBlocks / 2;
+PassCost extrapolated(const models::ChunkProgram& chunk, int most, const Cut& cut) {
+  const int half = most / 2;
   RunLengths lengths;
-  for (const models::BlockRun& run : chunk.blocks) lengths.push_back(std::min<int>(run.count, kMostBlocks));
+  for (const models::BlockRun& run : chunk.blocks) lengths.push_back(std::min<int>(run.count, most));
   const PassCost played = cut(lengths);
   PassCost cost = played;
   for (std::size_t i = 0; i < lengths.size(); ++i) {
-    const int left = chunk.blocks[i].count - kMostBlocks;
+    const int left = chunk.blocks[i].count - most;
     if (left <= 0) continue;
     RunLengths shorter = lengths;
-    shorter[i] = kHalf;
+    shorter[i] = half;
     PassCost steady = played;
     steady.add(cut(shorter), -1);
-    cost.add(steady, static_cast<double>(left) / (kMostBlocks - kHalf));
+    cost.add(steady, static_cast<double>(left) / (most - half));
   }
   cost.tail = std::max(cost.tail, 0.0);
   // A transfer that further blocks hide more of shrinks down to nothing, not below.
   for (double& value : cost.parts.seconds) value = std::max(value, 0.0);
+  // What was played may end before the lead that the host gained at a slow block (loss, say) is used up.
+  cost.parts[Part::host] += std::max(0.0, cost.work.host - cost.parts.total());
   cost.time = cost.parts.total();
   return cost;
 }
 
 class PassPlayer {
  public:
-  PassPlayer(const PricedProgram& priced, const models::ChunkProgram& chunk) : priced_(priced), chunk_(chunk) {}
+  PassPlayer(const PricedProgram& priced, const models::ChunkProgram& chunk, int most_blocks)
+      : priced_(priced), chunk_(chunk), most_blocks_(most_blocks) {}
 
   PassCost pass(PassKind kind, bool edge) const {
-    PassCost cost = extrapolated(chunk_, [&](const RunLengths& lengths) {
+    PassCost cost = extrapolated(chunk_, most_blocks_, [&](const RunLengths& lengths) {
       LaneBuilder lane(priced_);
       lane.add_pass(pass_blocks(chunk_, kind != PassKind::forward, lengths), kind, edge);
       const Lane ops(lane.ops());
@@ -50,7 +53,7 @@ class PassPlayer {
   }
 
   PassCost merged() const {
-    return extrapolated(chunk_, [&](const RunLengths& lengths) {
+    return extrapolated(chunk_, most_blocks_, [&](const RunLengths& lengths) {
       const double host = priced_.model.efficiency().merged_host_factor;
       LaneBuilder forward(priced_, host), backward(priced_, host);
       forward.add_pass(pass_blocks(chunk_, false, lengths), PassKind::forward, false);
@@ -65,7 +68,7 @@ class PassPlayer {
  private:
   /// A pass lasts no shorter than its transfers, or they would pile up over the microbatches.
   void hold_for_transfers(PassCost& cost, PassKind kind) const {
-    const double behind = data_parallel_time(priced_, chunk_, kind, false).all - cost.time;
+    const double behind = data_parallel_time(priced_, chunk_, kind, false) - cost.time;
     if (behind <= 0) return;
     cost.time += behind;
     cost.parts[exposed_part(models::Stream::dp_comm, priced_.sharded)] += behind;
@@ -73,11 +76,12 @@ class PassPlayer {
 
   const PricedProgram& priced_;
   const models::ChunkProgram& chunk_;
+  int most_blocks_;  ///< of a run, played
 };
 
-ChunkCost chunk_cost(const PricedProgram& priced, const models::ChunkProgram& chunk) {
+ChunkCost chunk_cost(const PricedProgram& priced, const models::ChunkProgram& chunk, int most_blocks) {
   const models::DataParallel& dp = priced.program().data_parallel;
-  const PassPlayer player(priced, chunk);
+  const PassPlayer player(priced, chunk, most_blocks);
   const bool split = splits_backward(priced.program().layout.schedule);
   const PassKind last = split ? PassKind::weight_grad : PassKind::backward;
   ChunkCost cost;
@@ -96,9 +100,12 @@ ChunkCost chunk_cost(const PricedProgram& priced, const models::ChunkProgram& ch
 
 }  // namespace
 
-ChunkCosts chunk_costs_by_ops(const PricedProgram& priced) {
+ChunkCosts chunk_costs(const PricedProgram& priced, Tier tier) {
+  // Copies of activations and the second lane of merged passes make themselves felt over more blocks.
+  const bool far = priced.copies || priced.program().traits.ep_overlap;
+  const int most_blocks = tier == Tier::events || far ? 16 : 8;
   return distinct_chunks(priced.program(),
-                         [&](const models::ChunkProgram& chunk) { return chunk_cost(priced, chunk); });
+                         [&](const models::ChunkProgram& chunk) { return chunk_cost(priced, chunk, most_blocks); });
 }
 
 }  // namespace sim
