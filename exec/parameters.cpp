@@ -72,7 +72,8 @@ Parameters::Parameters(const models::Run& run, const models::StepProgram& progra
 ParameterGroup Parameters::new_group(const models::Run& run, const RankGrid& grid, bool expert) const {
   const models::Layout& layout = run.layout;
   const bool fsdp = layout.fsdp > 0 && (!expert || run.traits.fsdp_experts);
-  ParameterGroup group{.expert = expert};
+  ParameterGroup group;
+  group.expert = expert;
   group.over = expert ? GroupKind::expert_dp : layout.fsdp > 0 ? GroupKind::fsdp : GroupKind::dp_cp;
   group.weights_sharded = fsdp;
   if (fsdp || layout.zero == models::Zero::optimizer) {
