@@ -65,7 +65,9 @@ void BlockBuilder::share_columns(TensorId id, std::int64_t columns) {
 
 TensorId BlockBuilder::norm(const char* name, TensorId x) {
   const Module outer = module_;
-  if (module_ != Module::mla_up_proj) module_ = Module::layernorm;
+  // Megatron-Core's recompute module "layernorm" is that of a layer's two norms, not of a head or an MTP projection.
+  const bool of_layer = outer != Module::mla_up_proj && outer != Module::head && outer != Module::mtp;
+  if (of_layer) module_ = Module::layernorm;
   const std::int64_t vectors = context_.model().norm == Norm::layer ? 2 : 1;
   const TensorId w = weight("norm_weight", vectors, at(x).columns);
   const TensorId y = activation(name, at(x).rows, at(x).columns);

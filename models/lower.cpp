@@ -50,6 +50,11 @@ BlockVariant layer_variant(const Run& run, int layer, int in_chunk, int position
           .offloaded = position < traits.offload_layers};
 }
 
+/// Megatron-Core replays MTP modules by method `uniform`, and by `block` none (multi_token_prediction.py warns of it).
+BlockVariant mtp_variant(const Run& run) {
+  return {.kind = BlockKind::mtp, .replayed = run.recompute.mode == RecomputeMode::full && !run.recompute.block};
+}
+
 void append(ChunkProgram& chunk, std::int16_t block, int layer, int count = 1) {
   if (!chunk.blocks.empty() && chunk.blocks.back().block == block) {
     chunk.blocks.back().count = static_cast<std::int16_t>(chunk.blocks.back().count + count);
@@ -71,7 +76,9 @@ void fill_chunks(const Run& run, StepProgram& program) {
       const int layer = part.first_layer + i;
       append(chunk, block_index(run, program, variants, layer_variant(run, layer, i, position++)), layer);
     }
-    if (part.mtp > 0) append(chunk, end(BlockKind::mtp), static_cast<int>(run.model.layers.size()), part.mtp);
+    if (part.mtp > 0)
+      append(chunk, block_index(run, program, variants, mtp_variant(run)), static_cast<int>(run.model.layers.size()),
+             part.mtp);
     if (part.loss) append(chunk, end(BlockKind::head), -1);
     program.chunks.push_back(std::move(chunk));
   }
