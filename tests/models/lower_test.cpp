@@ -257,6 +257,22 @@ TEST(Lower, FullRecomputeReplaysMtpModules) {
   EXPECT_EQ(block_of(by_block, BlockKind::mtp).kept, block_of(none, BlockKind::mtp).kept);
 }
 
+// A group of one rank holds its parameters whole, experts that no rank shares too; in a group of two dense ones are
+// gathered, two layers at a time: 2 * 16 bits * 218.1e6 parameters, or the embedding's 128256 * 4096 if more.
+TEST(Lower, AGroupOfOneGathersNothing) {
+  const auto gathered = [](const std::string& model, const std::string& layout) {
+    return lower(
+               run_of(model, R"("framework": "automodel", "release": "26.04", "seq_len": 4096, "gbs": 64, "mbs": 1, )" +
+                                 layout))
+        .stages[0]
+        .memory.gathered.value;
+  };
+  EXPECT_EQ(gathered("llama3-8b", R"("gpus": 1, "fsdp": 1, "zero": 3)"), 0);
+  EXPECT_EQ(gathered("llama3-8b", R"("gpus": 8, "fsdp": 1, "zero": 2)"), 0);
+  EXPECT_EQ(gathered("qwen3-30b-a3b", R"("gpus": 8, "ep": 8, "fsdp": 1, "zero": 3)"), 0);
+  EXPECT_NEAR(gathered("llama3-8b", R"("gpus": 2, "fsdp": 2, "zero": 3)") / (2 * 2 * 128256.0 * 4096), 1, 0.001);
+}
+
 TEST(Lower, NeedsAreEarlierAndOperandsExist) {
   const models::Run run =
       run_of("deepseek-v3", R"("gpus": 1024, "framework": "megatron-bridge", "release": "26.06", "tp": 2,
