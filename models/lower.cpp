@@ -52,7 +52,8 @@ BlockVariant layer_variant(const Run& run, int layer, int in_chunk, int position
 
 /// Megatron-Core replays MTP modules by method `uniform`, and by `block` none (multi_token_prediction.py warns of it).
 BlockVariant mtp_variant(const Run& run) {
-  return {.kind = BlockKind::mtp, .replayed = run.recompute.mode == RecomputeMode::full && !run.recompute.block};
+  return {.kind = BlockKind::mtp,
+          .replayed = run.recompute.mode == RecomputeMode::full && !run.recompute.block && run.traits.recompute_mtp};
 }
 
 void append(ChunkProgram& chunk, std::int16_t block, int layer, int count = 1) {

@@ -257,6 +257,18 @@ TEST(Lower, FullRecomputeReplaysMtpModules) {
   EXPECT_EQ(block_of(by_block, BlockKind::mtp).kept, block_of(none, BlockKind::mtp).kept);
 }
 
+// AutoModel checkpoints decoder layers only (its note on Nemotron-3 Ultra).
+TEST(Lower, AutoModelKeepsMtpModules) {
+  const auto replayed = [](const std::string& framework) {
+    const StepProgram program = lower(run_of("nemotron3-ultra", R"("gpus": 128, "ep": 64, "seq_len": 8192, "gbs": 256,
+      "mbs": 1, "recompute": {"mode": "full"}, "framework": ")" + framework +
+                                                                    "\""));
+    return replayed_ops(block_of(program, BlockKind::mtp)).size();
+  };
+  EXPECT_EQ(replayed("automodel"), 0U);
+  EXPECT_GT(replayed("megatron-bridge"), 10U);
+}
+
 // A group of one rank holds its parameters whole, experts that no rank shares too; in a group of two dense ones are
 // gathered, two layers at a time: 2 * 16 bits * 218.1e6 parameters, or the embedding's 128256 * 4096 if more.
 TEST(Lower, AGroupOfOneGathersNothing) {
