@@ -11,7 +11,7 @@ namespace exec {
 /// The ops of one pass over a block, and which tensors nothing needs any more after each.
 struct PassPlan {
   struct Step {
-    std::int16_t op = 0;                  ///< index in Block::forward or Block::backward
+    std::int16_t op = 0;  ///< index in Block::forward or Block::backward
     std::vector<models::TensorId> release;
   };
   std::vector<Step> steps;

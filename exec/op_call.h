@@ -35,7 +35,7 @@ struct View {
 struct RankFacts {
   int tp = 1, tp_index = 0;
   int cp = 1, cp_index = 0;
-  std::int64_t batch = 1;  ///< sequences of a microbatch
+  std::int64_t batch = 1;       ///< sequences of a microbatch
   std::int64_t vocabulary = 0;  ///< without padding
   /// By cp rank: positions in the sequence of the tokens that it holds, the same for all sequences.
   std::vector<std::vector<std::int32_t>> positions;
@@ -50,7 +50,7 @@ struct OpCall {
   models::InlineVector<View, 10> reads, writes;
   Communicator* group = nullptr;  ///< of a collective, exchange or ring step
   const RankFacts* facts = nullptr;
-  double loss_factor = 0;         ///< of a loss: its weight in the total, over the tokens of the batch
+  double loss_factor = 0;  ///< of a loss: its weight in the total, over the tokens of the batch
 };
 
 }  // namespace exec

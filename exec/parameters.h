@@ -17,16 +17,16 @@ namespace exec {
 struct ParameterGroup {
   bool expert = false;
   std::vector<Parameter> parameters;
-  std::int64_t trained = 0;  ///< elements, padded to a multiple of `shards`
-  std::int64_t total = 0;    ///< likewise
+  std::int64_t trained = 0;                           ///< elements, padded to a multiple of `shards`
+  std::int64_t total = 0;                             ///< likewise
   models::GroupKind over = models::GroupKind::dp_cp;  ///< ranks that hold the same parameters
   int shards = 1, index = 0;                          ///< over which states (and with FSDP weights) are divided
   bool weights_sharded = false;
 
-  View weights;    ///< [total], or this rank's shard
-  View gathered;   ///< FSDP: [total] while in use
-  View gradients;  ///< [trained], or this rank's shard
-  View whole_gradients;  ///< FSDP: [trained] during a backward pass
+  View weights;                        ///< [total], or this rank's shard
+  View gathered;                       ///< FSDP: [total] while in use
+  View gradients;                      ///< [trained], or this rank's shard
+  View whole_gradients;                ///< FSDP: [trained] during a backward pass
   View first_moments, second_moments;  ///< of the owned elements
 
   /// Trained elements whose states this rank owns: [first, last).

@@ -22,8 +22,12 @@ Deadline deadline() { return std::chrono::steady_clock::now() + kPipelineTimeLim
 
 RankFacts facts_of(const models::Run& run, const RankGrid& grid) {
   const models::Layout& layout = run.layout;
-  RankFacts facts{.tp = layout.tp, .tp_index = grid.index(GroupKind::tp), .cp = layout.cp,
-                  .cp_index = grid.index(GroupKind::cp), .batch = layout.mbs, .vocabulary = run.model.vocab,
+  RankFacts facts{.tp = layout.tp,
+                  .tp_index = grid.index(GroupKind::tp),
+                  .cp = layout.cp,
+                  .cp_index = grid.index(GroupKind::cp),
+                  .batch = layout.mbs,
+                  .vocabulary = run.model.vocab,
                   .positions = {}};
   for (int i = 0; i < layout.cp; ++i) facts.positions.push_back(sequence_shard(layout.seq_len, layout.cp, i));
   facts.loss_factor = 1 / (static_cast<double>(layout.gbs) * static_cast<double>(layout.seq_len));
@@ -217,8 +221,8 @@ void RankExecutor::send(int chunk, const models::PipelineTask& task, bool forwar
   sending_.push_back(std::move(sending));
   Sending& mine = sending_.back();
   const int rank = grid_.members(GroupKind::pp)[static_cast<std::size_t>(to)];
-  mine.request = transport_.isend(rank, pipeline_tag(chunk, task.microbatch, forward), mine.bytes.data(),
-                                  mine.bytes.size());
+  mine.request =
+      transport_.isend(rank, pipeline_tag(chunk, task.microbatch, forward), mine.bytes.data(), mine.bytes.size());
 }
 
 void RankExecutor::exchange(int rank, const View& mine, const View& theirs, std::size_t bytes) {

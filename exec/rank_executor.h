@@ -119,8 +119,8 @@ class RankExecutor {
   std::int64_t step_ = 0;
   double loss_ = 0;
   std::map<std::string, double> squares_;
-  std::map<std::pair<int, int>, Saved> saved_;        ///< by chunk and microbatch
-  std::map<std::pair<int, int>, View> handed_;        ///< between chunks of one rank
+  std::map<std::pair<int, int>, Saved> saved_;  ///< by chunk and microbatch
+  std::map<std::pair<int, int>, View> handed_;  ///< between chunks of one rank
   struct Sending {
     Request request;
     std::vector<std::byte> bytes;

@@ -110,8 +110,7 @@ void RankExecutor::fill_data(const BlockInstance& instance, const models::Pipeli
                                std::int64_t{task.microbatch} * layout.mbs;
     for (std::int64_t b = 0; b < layout.mbs; ++b) {
       const auto sequence = tokens_->tokens(first + b, layout.seq_len + 1 + depth);
-      for (const std::int32_t position : facts_.mine())
-        *to++ = sequence[static_cast<std::size_t>(position + shift)];
+      for (const std::int32_t position : facts_.mine()) *to++ = sequence[static_cast<std::size_t>(position + shift)];
     }
   }
 }

@@ -243,10 +243,8 @@ double RankExecutor::gradient_norm() {
 
 void RankExecutor::update(std::int64_t step, double norm) {
   const models::TrainSpec& train = run_.train;
-  AdamWStep adamw{.learning_rate = learning_rate(train, step),
-                  .beta1 = train.beta1,
-                  .beta2 = train.beta2,
-                  .step = step + 1};
+  AdamWStep adamw{
+      .learning_rate = learning_rate(train, step), .beta1 = train.beta1, .beta2 = train.beta2, .step = step + 1};
   // As torch.nn.utils.clip_grad_norm_ has it.
   if (train.clip > 0) adamw.gradient_factor = std::min(1.0, train.clip / (norm + 1e-6));
   for (ParameterGroup& group : parameters_.groups()) {

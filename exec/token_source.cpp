@@ -59,7 +59,8 @@ std::vector<std::int64_t> TokenSource::tokens(std::int64_t r, std::int64_t count
   tokens.reserve(static_cast<std::size_t>(count));
   if (!all_.empty()) {
     const auto size = static_cast<std::int64_t>(all_.size());
-    for (std::int64_t p = 0; p < count; ++p) tokens.push_back(all_[static_cast<std::size_t>((r * sequence_ + p) % size)]);
+    for (std::int64_t p = 0; p < count; ++p)
+      tokens.push_back(all_[static_cast<std::size_t>((r * sequence_ + p) % size)]);
     return tokens;
   }
   const RandomStream stream("tokens", seed_);

@@ -25,7 +25,7 @@ class TokenSource {
  private:
   std::int64_t vocabulary_ = 0;
   std::uint64_t seed_ = 0;
-  std::int64_t sequence_ = 0;                ///< of a file: tokens from one sequence's start to the next's
+  std::int64_t sequence_ = 0;       ///< of a file: tokens from one sequence's start to the next's
   std::vector<std::uint32_t> all_;  ///< of a file
 };
 

@@ -112,6 +112,14 @@ double parse_oversubscription(const Node& node) {
 
 }  // namespace
 
+FlopsPerSecond peak_of(const Gpu& gpu, DType type) {
+  for (const DType candidate : {type, DType::bf16, DType::fp32}) {
+    const FlopsPerSecond peak = gpu.peak[static_cast<std::size_t>(candidate)];
+    if (peak.value > 0) return peak;
+  }
+  return {0};
+}
+
 Cluster parse_cluster(const Node& node) {
   node.only({"name", "gpu", "gpus_per_node", "nvlink_domain", "nvlink_GBps", "nic_Gbps", "rails", "oversubscription",
              "host"});

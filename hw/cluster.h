@@ -1,8 +1,7 @@
 #pragma once
 
 #include <array>
-#include <filesystem>
-#include <optional>
+#include <memory>
 #include <string>
 
 #include "hw/dtype.h"
@@ -34,7 +33,12 @@ struct Cluster {
   int rails = 0;                ///< NICs a node has, one a rail
   double oversubscription = 1;  ///< of the fabric beyond the rail's leaf switch
   bool grace = false;           ///< Arm host over NVLink-C2C (host cost per op differs from x86)
+  /// The machine whose name this one bears with other rates; none where the name is its own (docs/machines.md).
+  std::shared_ptr<const Cluster> variant_of = nullptr;
 };
+
+/// The rate that the datasheet gives a format, or the widest tensor-core path below it where the GPU has none.
+FlopsPerSecond peak_of(const Gpu& gpu, DType type);
 
 /// Reads a machine description (docs/machines.md). Throws InputError naming file, JSON pointer and rule.
 Cluster parse_cluster(const Node& node);

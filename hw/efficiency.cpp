@@ -4,6 +4,8 @@
 #include <optional>
 #include <string_view>
 
+#include "hw/variant.h"
+
 namespace hw {
 namespace {
 
@@ -78,13 +80,6 @@ CollectiveCurve parse_collective_curve(const Node& node) {
           .origin = parse_origin(node)};
 }
 
-/// The rate that the datasheet gives a format, or the widest tensor-core path below it where the GPU has none.
-FlopsPerSecond peak_of(const Gpu& gpu, DType type) {
-  for (const DType candidate : {type, DType::bf16, DType::fp32})
-    if (gpu.peak[at(candidate)].value > 0) return gpu.peak[at(candidate)];
-  return {0};
-}
-
 AttentionCurve scaled(AttentionCurve curve, double factor, Origin origin) {
   return {.rate = factor * curve.rate, .ramp = curve.ramp, .origin = origin};
 }
@@ -102,7 +97,7 @@ class Reader {
     generic_.only({"gemm", "attention", "flash2", "collectives"});
     const Node devices = profile.at("devices");
     devices.keys();
-    device_ = devices.find(cluster.name);
+    if (!cluster.variant_of) device_ = devices.find(cluster.name);
     if (device_) device_->only({"gemm", "attention", "flash2", "collectives", "scalars", "pointwise"});
   }
 
@@ -360,6 +355,8 @@ void read_pointwise(const Node& node, Efficiency& out) {
 }  // namespace
 
 Efficiency parse_efficiency(const Node& profile, const Cluster& cluster) {
+  if (const Cluster* known = cluster.variant_of.get(); known && known->gpu.architecture == cluster.gpu.architecture)
+    return scaled_to(cluster, *known, parse_efficiency(profile, *known));
   profile.only({"profile", "date", "remarks", "shared", "generic", "devices"});
   Efficiency result;
   result.profile = profile.at("profile").text();

@@ -106,7 +106,8 @@ struct Efficiency {
 };
 
 /// The part of a profile (calibration/profiles/*.json) that holds for `cluster`: its own curves by name where the
-/// profile has them, else fractions of the datasheet (Origin::roofline). Throws InputError.
+/// profile has them, else fractions of the datasheet (Origin::roofline). A variant takes the curves of the machine that
+/// it is one of, scaled (hw/variant.h); of another architecture it takes none. Throws InputError.
 Efficiency parse_efficiency(const Node& profile, const Cluster& cluster);
 
 }  // namespace hw

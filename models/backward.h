@@ -6,7 +6,7 @@ namespace models {
 
 /// Which forward ops of a block are run again in backward instead of keeping what they made.
 struct Replay {
-  bool whole_block = false;  ///< full recompute: only the block's input is kept
+  bool whole_block = false;  ///< full recompute: only the block's inputs are kept, and what a head in it reads
   bool early_stop = false;   ///< replay ends with the last tensor that backward needs (torch, non-reentrant)
   RecomputeModules modules;  ///< selective
 };

@@ -73,7 +73,9 @@ void BlockBuilder::share_columns(TensorId id, std::int64_t columns) {
 TensorId BlockBuilder::norm(const char* name, TensorId x, std::int64_t columns) {
   const Module outer = module_;
   const Model& model = context_.model();
-  if (module_ != Module::mla_up_proj) module_ = Module::layernorm;
+  // Megatron-Core's recompute module "layernorm" is that of a layer's two norms, not of a head or an MTP projection.
+  const bool of_layer = outer != Module::mla_up_proj && outer != Module::head && outer != Module::mtp;
+  if (of_layer) module_ = Module::layernorm;
   const bool shifted = model.norm == Norm::layer && model.norm_bias;
   const TensorId w = weight(
       name, shifted ? 2 : 1, columns > 0 ? columns : at(x).columns,

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "hw/cluster.h"
 #include "hw/input_error.h"
 #include "hw/node.h"
+#include "hw/variant.h"
 #include "models/model.h"
 #include "models/run.h"
 
@@ -57,6 +59,17 @@ std::string key_of(const hw::Node& reference) {
   return reference.text();
 }
 
+/// The machine in `folder` that `own`, described elsewhere, shares a name but not its rates with; none if there is
+/// none.
+std::shared_ptr<const hw::Cluster> other_of_that_name(const hw::Cluster& own, const fs::path& folder) {
+  const fs::path file = folder / (own.name + ".json");
+  std::error_code error;
+  if (is_path(own.name) || !fs::is_regular_file(file, error)) return nullptr;
+  hw::Cluster shipped = hw::parse_cluster(hw::Node::read_file(file));
+  if (hw::same_rates(own, shipped)) return nullptr;
+  return std::make_shared<const hw::Cluster>(std::move(shipped));
+}
+
 }  // namespace
 
 const Model& Library::model(const hw::Node& reference) {
@@ -72,9 +85,11 @@ const hw::Cluster& Library::cluster(const hw::Node& reference) {
   const bool is_object = reference.is_object();
   const std::string key = key_of(reference);
   if (const auto known = clusters_.find(key); known != clusters_.end()) return known->second;
-  if (is_object) return clusters_.emplace(key, hw::parse_cluster(reference)).first->second;
-  const fs::path file = described_file(reference, key, data_.path / "hw");
-  return clusters_.emplace(key, hw::parse_cluster(hw::Node::read_file(file))).first->second;
+  const fs::path folder = data_.path / "hw";
+  hw::Cluster cluster =
+      hw::parse_cluster(is_object ? reference : hw::Node::read_file(described_file(reference, key, folder)));
+  if (is_object || is_path(key)) cluster.variant_of = other_of_that_name(cluster, folder);
+  return clusters_.emplace(key, std::move(cluster)).first->second;
 }
 
 bool Library::has_stack(const std::string& name) const {

@@ -50,6 +50,13 @@ BlockVariant layer_variant(const Run& run, int layer, int in_chunk, int position
           .offloaded = position < traits.offload_layers};
 }
 
+/// Megatron-Core replays MTP modules by method `uniform`, and by `block` none (multi_token_prediction.py warns of it).
+BlockVariant mtp_variant(const Run& run, bool holds_embedding) {
+  return {.kind = BlockKind::mtp,
+          .replayed = run.recompute.mode == RecomputeMode::full && !run.recompute.block && run.traits.recompute_mtp,
+          .holds_embedding = holds_embedding};
+}
+
 void append(ChunkProgram& chunk, std::int16_t block, int layer, int count = 1) {
   if (!chunk.blocks.empty() && chunk.blocks.back().block == block) {
     chunk.blocks.back().count = static_cast<std::int16_t>(chunk.blocks.back().count + count);
@@ -65,18 +72,21 @@ void fill_chunks(const Run& run, StepProgram& program) {
   for (std::size_t c = 0; c < run.layout.chunks.size(); ++c) {
     const StageChunk& part = run.layout.chunks[c];
     ChunkProgram chunk{.stage = run.layout.stage_of_chunk(static_cast<int>(c)), .blocks = {}};
-    const auto end = [&](BlockKind kind) {
-      const bool holds = kind != BlockKind::embedding && chunk.stage != first_stage;
+    // The first of the other blocks that use the token table holds a copy of it.
+    const bool copies = chunk.stage != first_stage;
+    const auto end = [&](BlockKind kind, bool holds) {
       return block_index(run, program, variants, {.kind = kind, .holds_embedding = holds});
     };
     int& position = before[static_cast<std::size_t>(chunk.stage)];
-    if (part.embedding) append(chunk, end(BlockKind::embedding), -1);
+    if (part.embedding) append(chunk, end(BlockKind::embedding, false), -1);
     for (int i = 0; i < part.layers; ++i) {
       const int layer = part.first_layer + i;
       append(chunk, block_index(run, program, variants, layer_variant(run, layer, i, position++)), layer);
     }
-    if (part.mtp > 0) append(chunk, end(BlockKind::mtp), static_cast<int>(run.model.layers.size()), part.mtp);
-    if (part.loss) append(chunk, end(BlockKind::head), -1);
+    if (part.mtp > 0)
+      append(chunk, block_index(run, program, variants, mtp_variant(run, copies)),
+             static_cast<int>(run.model.layers.size()), part.mtp);
+    if (part.loss) append(chunk, end(BlockKind::head, copies && part.mtp == 0), -1);
     program.chunks.push_back(std::move(chunk));
   }
 }

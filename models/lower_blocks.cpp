@@ -69,6 +69,10 @@ void write_forward(BlockBuilder& b, const BlockVariant& variant) {
   } else if (variant.kind == BlockKind::mtp) {
     block.label = "mtp";
     mtp_block(b, block.input);
+    // The hidden states go on to the main head, which keeps them.
+    block.output = block.input;
+    Tensor& x = block.tensors[static_cast<std::size_t>(block.input)];
+    x.shared_columns = x.columns;
   } else {
     block.label = "head";
     model.dit ? dit_output(b, block.input) : head_part(b, block.input);

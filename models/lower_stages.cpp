@@ -7,34 +7,6 @@
 namespace models {
 namespace {
 
-/// Parameters that one pipeline rank holds, before they are divided over data parallelism.
-struct Held {
-  BlockParameters all;
-  double largest_block = 0;  ///< dense + expert parameters of the largest block
-};
-
-void add(BlockParameters& sum, const BlockParameters& more, double times) {
-  sum.dense += times * more.dense;
-  sum.expert += times * more.expert;
-  sum.trainable_dense += times * more.trainable_dense;
-  sum.trainable_expert += times * more.trainable_expert;
-  sum.quantised_dense += times * more.quantised_dense;
-  sum.quantised_expert += times * more.quantised_expert;
-}
-
-Held held_by(const Run& run, const StepProgram& program, const StageProgram& stage) {
-  Held held;
-  for (const int c : stage.chunks) {
-    for (const BlockRun& part : program.chunks[static_cast<std::size_t>(c)].blocks) {
-      const Block& block = program.blocks[static_cast<std::size_t>(part.block)];
-      const bool shared = block.kind == BlockKind::mtp && run.model.mtp.shared;
-      add(held.all, block.parameters, shared ? 1 : part.count);
-      held.largest_block = std::max(held.largest_block, block.parameters.dense + block.parameters.expert);
-    }
-  }
-  return held;
-}
-
 /// Over how many ranks weights, gradients and optimizer states of dense and expert parameters are divided.
 struct Shards {
   double dense_weights = 1, expert_weights = 1, dense_states = 1, expert_states = 1;
@@ -51,6 +23,40 @@ Shards shards_of(const Run& run) {
     shards.expert_states = l.expert_dp();
   }
   return shards;
+}
+
+/// Of these parameters, those that FSDP gathers: a group of one holds its parameters whole.
+double gathered_of(const BlockParameters& p, const Shards& s) {
+  return (s.dense_weights > 1 ? p.dense : 0) + (s.expert_weights > 1 ? p.expert : 0);
+}
+
+/// Parameters that one pipeline rank holds, before they are divided over data parallelism.
+struct Held {
+  BlockParameters all;
+  double largest_gathered = 0;  ///< of one block, what FSDP gathers
+};
+
+void add(BlockParameters& sum, const BlockParameters& more, double times) {
+  sum.dense += times * more.dense;
+  sum.expert += times * more.expert;
+  sum.trainable_dense += times * more.trainable_dense;
+  sum.trainable_expert += times * more.trainable_expert;
+  sum.quantised_dense += times * more.quantised_dense;
+  sum.quantised_expert += times * more.quantised_expert;
+}
+
+Held held_by(const Run& run, const StepProgram& program, const StageProgram& stage) {
+  Held held;
+  const Shards shards = shards_of(run);
+  for (const int c : stage.chunks) {
+    for (const BlockRun& part : program.chunks[static_cast<std::size_t>(c)].blocks) {
+      const Block& block = program.blocks[static_cast<std::size_t>(part.block)];
+      const bool shared = block.kind == BlockKind::mtp && run.model.mtp.shared;
+      add(held.all, block.parameters, shared ? 1 : part.count);
+      held.largest_gathered = std::max(held.largest_gathered, gathered_of(block.parameters, shards));
+    }
+  }
+  return held;
 }
 
 double optimizer_state_bytes(const Traits& traits) {
@@ -96,8 +102,7 @@ StaticMemory memory_of(const Run& run, const StepProgram& program, const Held& h
     memory.gradients_in_backward = run.layout.microbatches == 1;
     const double gathered = hw::bytes_per_element(storage_type(run.precision));
     const bool resharded = program.data_parallel.gather == When::every_pass;
-    const double expert = t.fsdp_experts && s.expert_weights > 1 ? p.expert : 0;
-    memory.gathered = {gathered * (resharded ? 2 * held.largest_block : p.dense + expert)};
+    memory.gathered = {gathered * (resharded ? 2 * held.largest_gathered : gathered_of(p, s))};
   }
   return memory;
 }

@@ -102,6 +102,7 @@ struct Traits {
 
   // Pipeline and memory
   bool recompute_early_stop = false;  ///< replay ends with the last tensor needed (torch's non-reentrant checkpoint)
+  bool recompute_mtp = true;          ///< full recompute replays MTP modules too
   bool post_validation_optimizer = false;  ///< stages do not meet before the optimizer: norms are checked afterwards
   bool flush_per_local_batch = false;      ///< AutoModel: one schedule call per local batch
   bool count_ends_in_split = false;

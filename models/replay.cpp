@@ -25,10 +25,14 @@ bool covers(const RecomputeModules& modules, Module module) {
 
 bool of_moe(Module module) { return covers({.moe = true}, module); }
 
+/// Full recompute checkpoints a layer, or an MTP module up to its head (Megatron-Core's
+/// MultiTokenPredictionLayer._proj_and_transformer_layer).
+bool in_whole_block(const Replay& replay, Module module) { return replay.whole_block && module != Module::head; }
+
 /// Checkpointed modules run again as a whole; those whose output is merely discarded (Megatron's
 /// CheckpointWithoutOutput: layernorm, moe_act, mla_up_proj) run again up to what is read.
 bool whole_module(const Replay& replay, Module module) {
-  if (replay.whole_block) return !replay.early_stop;
+  if (in_whole_block(replay, module)) return !replay.early_stop;
   return module == Module::mlp || module == Module::core_attention || (replay.modules.moe && of_moe(module));
 }
 
@@ -53,7 +57,8 @@ class Inserter {
         done_(block.forward.size(), false) {
     for (std::size_t i = 0; i < block.forward.size(); ++i) {
       const Op& op = block.forward[i];
-      replayed_[i] = replay.whole_block || covers(replay.modules, op.module) || always_again(op) || casts_discarded(op);
+      replayed_[i] = in_whole_block(replay, op.module) || covers(replay.modules, op.module) || always_again(op) ||
+                     casts_discarded(op);
       for (const TensorId id : op.writes) producer_[static_cast<std::size_t>(id)] = static_cast<int>(i);
     }
   }
@@ -80,7 +85,8 @@ class Inserter {
   }
 
   bool same_checkpoint(Module a, Module b) const {
-    return replay_.whole_block || a == b || (replay_.modules.moe && of_moe(a) && of_moe(b));
+    if (replay_.whole_block) return in_whole_block(replay_, a) == in_whole_block(replay_, b);
+    return a == b || (replay_.modules.moe && of_moe(a) && of_moe(b));
   }
 
   /// Backward of an op of module `reader` reads `id`: run its producer again, or keep it.
@@ -95,12 +101,12 @@ class Inserter {
       return;
     }
     const Module module = block_.forward[static_cast<std::size_t>(producer)].module;
-    if (whole_module(replay_, module)) {
-      // What a checkpointed module gave to others is theirs to keep.
-      if (!same_checkpoint(reader, module)) {
-        tensor.kept = true;
-        return;
-      }
+    const bool whole = whole_module(replay_, module);
+    if ((whole || in_whole_block(replay_, module)) && !same_checkpoint(reader, module)) {
+      tensor.kept = true;  // what a checkpoint gave to others is theirs to keep
+      return;
+    }
+    if (whole) {
       if (done_[static_cast<std::size_t>(producer)]) return;
       for (std::size_t i = 0; i < block_.forward.size(); ++i)
         if (replayed_[i] && same_checkpoint(block_.forward[i].module, module)) emit(i);

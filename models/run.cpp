@@ -70,6 +70,15 @@ void say_which_stack(const Library& library, const Stack& stack, Run& run) {
   }
 }
 
+void say_whose_curves(Run& run) {
+  const hw::Cluster& own = run.cluster;
+  if (!own.variant_of) return;
+  const bool related = own.variant_of->gpu.architecture == own.gpu.architecture;
+  run.assumed.push_back("system " + own.name +
+                        (related ? " has other rates than the known one: fitted curves are scaled"
+                                 : " has another architecture than the known one: no fitted curves"));
+}
+
 /// The stack's bf16 means the precision's storage type; fp32 and fp64 weights are their own master copy.
 void start_numerics(Run& run) {
   Traits& traits = run.traits;
@@ -162,6 +171,7 @@ RunDraft start_draft(const Node& node, Library& library, bool with_measured) {
   say_which_stack(library, stack, run);
   run.model = library.model(node.at("model"));
   run.cluster = library.cluster(node.at("system"));
+  say_whose_curves(run);
   run.precision = read_precision(node, stack, run);
   run.traits = stack.traits;
   run.flops = stack.flops;

@@ -57,6 +57,7 @@ constexpr Named<bool Traits::*> kFlags[] = {
     {"flush_per_local_batch", &Traits::flush_per_local_batch},
     {"count_ends_in_split", &Traits::count_ends_in_split},
     {"recompute_early_stop", &Traits::recompute_early_stop},
+    {"recompute_mtp", &Traits::recompute_mtp},
 };
 
 constexpr Named<bool Stack::*> kStackFlags[] = {

@@ -7,7 +7,8 @@ void read_schedule(const hw::Node& node, TrainSpec& train) {
   const bool object = node.is_object();
   if (object) node.only({"kind", "warmup_steps", "steps"});
   const hw::Node kind = object ? node.at("kind") : node;
-  train.schedule = kind.choice({"constant", "cosine"}) == 0 ? LearningRateSchedule::constant : LearningRateSchedule::cosine;
+  train.schedule =
+      kind.choice({"constant", "cosine"}) == 0 ? LearningRateSchedule::constant : LearningRateSchedule::cosine;
   if (object && node.has("warmup_steps")) train.warmup_steps = node.at("warmup_steps").non_negative_int();
   if (object && node.has("steps")) train.steps = node.at("steps").positive_int();
   if (train.schedule == LearningRateSchedule::cosine && train.steps <= train.warmup_steps)

@@ -9,14 +9,6 @@ namespace models {
 namespace {
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
-constexpr std::size_t kGroup = 8;  ///< stages that share an entry of soonest_: two short scans find the next one
-
-double smallest(const double* of_group) {
-  const double a = std::min(of_group[0], of_group[1]), b = std::min(of_group[2], of_group[3]);
-  const double c = std::min(of_group[4], of_group[5]), d = std::min(of_group[6], of_group[7]);
-  return std::min(std::min(a, b), std::min(c, d));
-}
-
 }  // namespace
 
 ZeroBubbleLayer::ZeroBubbleLayer(const Layout& layout, int microbatches, const PhaseTimes& times, int in_flight,
@@ -24,22 +16,21 @@ ZeroBubbleLayer::ZeroBubbleLayer(const Layout& layout, int microbatches, const P
     : times_(times),
       rule_(rule),
       microbatches_(static_cast<std::size_t>(microbatches)),
+      row_((microbatches_ + 15) / 16 * 16 + 8),
       per_stage_(layout.vp),
       in_flight_(in_flight),
       period_(layout.vp * (times.forward + times.input_grad + times.weight_grad)),
-      duration_{times.forward, times.input_grad, times.weight_grad} {
+      duration_{times.forward, times.input_grad, times.weight_grad},
+      wake_(static_cast<std::size_t>(layout.pp), 0) {
   const auto stages = static_cast<std::size_t>(layout.pp);
   chunks_.resize(stages * static_cast<std::size_t>(layout.vp));
   stages_.resize(stages);
   for (Stage& stage : stages_) stage.order.reserve(3 * microbatches_ * static_cast<std::size_t>(per_stage_));
   place_chunks(layout, in_flight, rule.capped);
   set_due_times(rule.stretch);
-  ready_.assign(2 * chunks_.size() * microbatches_, kNever);
+  ready_.assign(2 * chunks_.size() * row_, kNever);
   std::fill_n(ready_.begin(), microbatches_, 0.0);  // the first chunk's forwards need nothing
   history_.reserve(chunks_.size() * microbatches_);
-  soonest_.assign((stages + kGroup - 1) / kGroup, 0);
-  wake_.assign(soonest_.size() * kGroup, kNever);
-  std::fill_n(wake_.begin(), stages, 0.0);
 }
 
 void ZeroBubbleLayer::place_chunks(const Layout& layout, int in_flight, bool capped) {
@@ -71,25 +62,10 @@ void ZeroBubbleLayer::set_due_times(double stretch) {
   }
 }
 
-void ZeroBubbleLayer::set_wake(int stage, double when) {
-  const std::size_t group = static_cast<std::size_t>(stage) / kGroup;
-  wake_[static_cast<std::size_t>(stage)] = when;
-  soonest_[group] = smallest(&wake_[group * kGroup]);
-}
-
-int ZeroBubbleLayer::next_stage() const {
-  std::size_t group = 0;
-  for (std::size_t g = 1; g < soonest_.size(); ++g) group = soonest_[g] < soonest_[group] ? g : group;
-  std::size_t stage = group * kGroup;
-  for (std::size_t i = kGroup - 1; i > 0; --i)
-    stage = wake_[group * kGroup + i] == soonest_[group] ? group * kGroup + i : stage;
-  return static_cast<int>(stage);
-}
-
 bool ZeroBubbleLayer::run(double too_long) {
   for (std::size_t left = 3 * chunks_.size() * microbatches_; left > 0;) {
-    const int next = next_stage();
-    const double now = wake_[static_cast<std::size_t>(next)];
+    const int next = wake_.first();
+    const double now = wake_.at(next);
     assert(now < kNever);  // somewhere an input is there: the last microbatch of all under way is never held up
     if (decide(next, now)) --left;
     if (stages_[static_cast<std::size_t>(next)].idle >= too_long) return false;
@@ -213,7 +189,7 @@ bool ZeroBubbleLayer::decide(int index, double now) {
   if (filling.chunk >= 0 && (make_room || out.arrival - now >= rule_.patience * times_.weight_grad))
     return start(index, filling, now), true;
   if (out.best.chunk >= 0) return start(index, out.best, now), true;
-  set_wake(index, out.arrival);
+  wake_.set(index, out.arrival);
   return false;
 }
 
@@ -229,7 +205,7 @@ void ZeroBubbleLayer::start(int index, const Choice& choice, double now) {
   if (stage.started) stage.idle += now - stage.free;
   stage.started = true;
   stage.free = now + duration_[choice.kind];
-  set_wake(index, stage.free);
+  wake_.set(index, stage.free);
   Phase phase = Phase::weight_grad;
   if (choice.kind == forward) {
     phase = Phase::forward;
@@ -251,7 +227,7 @@ void ZeroBubbleLayer::arrive(Kind kind, int chunk, int microbatch, double when) 
   ready(kind, chunk, microbatch) = when;
   const int receiver = at(chunk).stage;
   const double wakes = std::max(stages_[static_cast<std::size_t>(receiver)].free, when);
-  if (wakes < wake_[static_cast<std::size_t>(receiver)]) set_wake(receiver, wakes);
+  if (wakes < wake_.at(receiver)) wake_.set(receiver, wakes);
 }
 
 }  // namespace models

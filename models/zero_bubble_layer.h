@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "models/earliest_stage.h"
 #include "models/layout.h"
 #include "models/schedule.h"
 #include "models/schedule_orders.h"
@@ -73,14 +74,12 @@ class ZeroBubbleLayer {
   };
 
   double& ready(Kind kind, int chunk, int microbatch) {
-    return ready_[(static_cast<std::size_t>(kind) * chunks_.size() + static_cast<std::size_t>(chunk)) * microbatches_ +
+    return ready_[(static_cast<std::size_t>(kind) * chunks_.size() + static_cast<std::size_t>(chunk)) * row_ +
                   static_cast<std::size_t>(microbatch)];
   }
   Chunk& at(int chunk) { return chunks_[static_cast<std::size_t>(chunk)]; }
   void place_chunks(const Layout& layout, int in_flight, bool capped);
   void set_due_times(double stretch);
-  void set_wake(int stage, double when);
-  int next_stage() const;
   bool decide(int stage, double now);
   bool repeats(std::size_t from, std::size_t to) const;
   std::vector<TaskOrder> with_copies(std::size_t from, std::size_t to, int more) const;
@@ -94,6 +93,7 @@ class ZeroBubbleLayer {
   PhaseTimes times_;
   ZeroBubbleRule rule_;
   std::size_t microbatches_;
+  std::size_t row_;  ///< of ready_: an odd number of cache lines, so that the chunks' rows do not share cache sets
   int per_stage_, in_flight_;
   double period_;  ///< work of a microbatch on a stage
   std::array<double, kKinds> duration_;
@@ -101,8 +101,7 @@ class ZeroBubbleLayer {
   std::vector<Stage> stages_;
   std::vector<Counts> history_;  ///< all chunks' `next` when the first chunk's forward of each microbatch started
   std::vector<double> ready_;    ///< when the input of each forward, then input gradient, arrives
-  std::vector<double> wake_;     ///< when each stage decides next
-  std::vector<double> soonest_;  ///< of each group of stages
+  EarliestStage wake_;
 };
 
 }  // namespace models

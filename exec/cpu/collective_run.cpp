@@ -26,8 +26,7 @@ void for_rows(std::int64_t ranks, std::int64_t batch, std::int64_t rows, Body bo
   const std::int64_t tokens = rows / ranks / batch;
   for (std::int64_t r = 0; r < ranks; ++r)
     for (std::int64_t b = 0; b < batch; ++b)
-      for (std::int64_t t = 0; t < tokens; ++t)
-        body((r * batch + b) * tokens + t, (b * ranks + r) * tokens + t);
+      for (std::int64_t t = 0; t < tokens; ++t) body((r * batch + b) * tokens + t, (b * ranks + r) * tokens + t);
 }
 
 template <typename T>
@@ -133,8 +132,8 @@ void run_ring_step(const OpCall& call, const models::SendRecv& work) {
   const std::vector<T> mine = packed(x);
   const int ranks = call.group->size(), me = call.group->rank();
   const int next = (me + 1) % ranks, before = (me + ranks - 1) % ranks;
-  call.group->send_recv(mine.data(), work.backward ? before : next, call.writes[0].data(), work.backward ? next : before,
-                        x.rows * x.columns, call.writes[0].dtype);
+  call.group->send_recv(mine.data(), work.backward ? before : next, call.writes[0].data(),
+                        work.backward ? next : before, x.rows * x.columns, call.writes[0].dtype);
 }
 
 template void run_collective<float>(const OpCall&, const models::Collective&);

@@ -38,7 +38,8 @@ CpuDevice::CpuDevice(StreamMode mode, Clock& clock, std::function<void(const std
 Buffer CpuDevice::allocate(std::size_t size) { return std::make_shared<Memory>(allocator_.allocate(size)); }
 
 void CpuDevice::launch(OpCall call, models::Stream stream, std::int64_t id) {
-  streams_.launch(stream, [call = std::move(call)] { cpu::run_op(call); }, id);
+  streams_.launch(
+      stream, [call = std::move(call)] { cpu::run_op(call); }, id);
 }
 
 void CpuDevice::fill_zero(const View& view, models::Stream stream) {

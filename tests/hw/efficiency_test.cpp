@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 
 #include "hw/input_error.h"
@@ -81,6 +82,35 @@ TEST(GenericMachine, FractionsOfTheDatasheet) {
   EXPECT_NEAR(found.nvlink[1].bandwidth.value, 0.8 * 450e9, 1);
   EXPECT_NEAR(found.nvlink_two[1].bandwidth.value, 0.75 * 0.8 * 450e9, 1);
   EXPECT_EQ(found.nvlink[1].origin, hw::Origin::roofline);
+}
+
+// The same share of other rates: 1.5 times the bf16 peak, twice the memory bandwidth, half the NVLink.
+TEST(Variant, AchievesTheSameShareOfOtherRates) {
+  const hw::Cluster h100 = cluster_of("h100");
+  hw::Cluster cluster = h100;
+  cluster.variant_of = std::make_shared<const hw::Cluster>(h100);
+  cluster.gpu.peak[static_cast<std::size_t>(DType::bf16)] = 1.5 * hw::FlopsPerSecond{989e12};
+  cluster.gpu.memory_bandwidth = 2 * h100.gpu.memory_bandwidth;
+  cluster.nvlink = 0.5 * h100.nvlink;
+  const hw::Efficiency found = efficiency_of(cluster), fitted = efficiency_of(h100);
+  EXPECT_DOUBLE_EQ(gemm(found, DType::bf16).rate / gemm(fitted, DType::bf16).rate, 1.5);
+  EXPECT_DOUBLE_EQ(gemm(found, DType::fp8).rate / gemm(fitted, DType::fp8).rate, 1);
+  EXPECT_DOUBLE_EQ(gemm(found, DType::fp8).bandwidth / gemm(fitted, DType::fp8).bandwidth, 2);
+  EXPECT_EQ(gemm(found, DType::bf16).overhead, gemm(fitted, DType::bf16).overhead);
+  EXPECT_EQ(gemm(found, DType::bf16).origin, hw::Origin::interpolated);
+  EXPECT_DOUBLE_EQ(found.flash2.causal_backward.rate / fitted.flash2.causal_backward.rate, 1.5);
+  EXPECT_DOUBLE_EQ(found.nvlink[0].bandwidth / fitted.nvlink[0].bandwidth, 0.5);
+  EXPECT_DOUBLE_EQ(found.dispatch_nvlink / fitted.dispatch_nvlink, 0.5);
+  EXPECT_EQ(found.sustained, fitted.sustained);
+}
+
+// By hand: 0.7 of 989 TFLOP/s, as of a machine that no profile knows.
+TEST(Variant, OfAnotherArchitectureIsGeneric) {
+  hw::Cluster cluster = cluster_of("h100");
+  cluster.variant_of = std::make_shared<const hw::Cluster>(cluster);
+  cluster.gpu.architecture = "sm_100";
+  EXPECT_NEAR(gemm(efficiency_of(cluster), DType::bf16).rate.value, 0.7 * 989e12, 1e6);
+  EXPECT_EQ(gemm(efficiency_of(cluster), DType::bf16).origin, hw::Origin::roofline);
 }
 
 /// The default profile with one piece of text replaced.

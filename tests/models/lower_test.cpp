@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -219,6 +220,69 @@ TEST(Lower, FullRecomputeKeepsOnlyTheInput) {
     if (block.kind == BlockKind::layer) {
       EXPECT_EQ(block.kept.value, 2.0 * 4096 * 4096 * 2);
     }
+}
+
+const Block& block_of(const StepProgram& program, BlockKind kind) {
+  for (const Block& block : program.blocks)
+    if (block.kind == kind) return block;
+  throw std::logic_error("no such block");
+}
+
+std::vector<std::string> replayed_ops(const Block& block) {
+  std::vector<std::string> names;
+  for (const Op& op : block.backward)
+    if (op.pass == Pass::replay) names.emplace_back(op.name);
+  return names;
+}
+
+// Megatron-Core's multi_token_prediction.py checkpoints projection and layer of an MTP module by method uniform: kept
+// are the checkpoint's two inputs, its output, and what the head keeps outside it: the norm's output and the loss. By
+// method block it skips MTP modules.
+TEST(Lower, FullRecomputeReplaysMtpModules) {
+  const auto program = [](const std::string& recompute) {
+    return lower(run_of("deepseek-v3", R"("gpus": 64, "ep": 64, "seq_len": 4096, "gbs": 64, "mbs": 1,
+      "framework": "megatron-bridge", "release": "26.06", "recompute": )" +
+                                           recompute));
+  };
+  const StepProgram none = program(R"({"mode": "none"})"), full = program(R"({"mode": "full"})");
+  const Block& mtp = block_of(full, BlockKind::mtp);
+  EXPECT_NEAR(mtp.kept.value - block_of(full, BlockKind::head).kept.value, 3.0 * 4096 * 7168 * 2 - 4096.0 * 7168 * 2,
+              4096.0 * 64);
+  EXPECT_LT(mtp.kept.value, block_of(none, BlockKind::mtp).kept.value);
+  for (const char* run_again : {"concatenate", "mtp_projection", "experts_fc1"})
+    EXPECT_EQ(std::ranges::count(replayed_ops(mtp), run_again), 1) << run_again;
+  for (const char* of_the_head : {"final_norm", "logits", "loss"})
+    EXPECT_EQ(std::ranges::count(replayed_ops(mtp), of_the_head), 0) << of_the_head;
+  const StepProgram by_block = program(R"({"mode": "full", "method": "block", "layers": 61})");
+  EXPECT_EQ(block_of(by_block, BlockKind::mtp).kept, block_of(none, BlockKind::mtp).kept);
+}
+
+// AutoModel checkpoints decoder layers only (its note on Nemotron-3 Ultra).
+TEST(Lower, AutoModelKeepsMtpModules) {
+  const auto replayed = [](const std::string& framework) {
+    const StepProgram program = lower(run_of("nemotron3-ultra", R"("gpus": 128, "ep": 64, "seq_len": 8192, "gbs": 256,
+      "mbs": 1, "recompute": {"mode": "full"}, "framework": ")" + framework +
+                                                                    "\""));
+    return replayed_ops(block_of(program, BlockKind::mtp)).size();
+  };
+  EXPECT_EQ(replayed("automodel"), 0U);
+  EXPECT_GT(replayed("megatron-bridge"), 10U);
+}
+
+// A group of one rank holds its parameters whole, experts that no rank shares too; in a group of two dense ones are
+// gathered, two layers at a time: 2 * 16 bits * 218.1e6 parameters, or the embedding's 128256 * 4096 if more.
+TEST(Lower, AGroupOfOneGathersNothing) {
+  const auto gathered = [](const std::string& model, const std::string& layout) {
+    return lower(
+               run_of(model, R"("framework": "automodel", "release": "26.04", "seq_len": 4096, "gbs": 64, "mbs": 1, )" +
+                                 layout))
+        .stages[0]
+        .memory.gathered.value;
+  };
+  EXPECT_EQ(gathered("llama3-8b", R"("gpus": 1, "fsdp": 1, "zero": 3)"), 0);
+  EXPECT_EQ(gathered("llama3-8b", R"("gpus": 8, "fsdp": 1, "zero": 2)"), 0);
+  EXPECT_EQ(gathered("qwen3-30b-a3b", R"("gpus": 8, "ep": 8, "fsdp": 1, "zero": 3)"), 0);
+  EXPECT_NEAR(gathered("llama3-8b", R"("gpus": 2, "fsdp": 2, "zero": 3)") / (2 * 2 * 128256.0 * 4096), 1, 0.001);
 }
 
 TEST(Lower, NeedsAreEarlierAndOperandsExist) {

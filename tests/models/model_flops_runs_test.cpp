@@ -1,10 +1,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "hw/node.h"
@@ -59,44 +59,75 @@ double bridge_ratio(const hw::Node& row, double packed_square = 80 * 4096) {
          expected(row, old ? C::megatron_bridge_2604 : C::megatron_bridge, part);
 }
 
-/// How far the printed pair may be off: TFLOP/s are integers, tokens/s are whole global samples/s in some releases.
-/// Fine-tuning rows are taken alike; their step times come out in whole hundredths of a second, which is finer.
-double printed_grain(const hw::Node& row) {
+bool notes(const hw::Node& row, std::string_view what) {
+  return row.has("notes") && row.at("notes").text().find(what) != std::string::npos;
+}
+
+/// A figure that was printed rounded: the true one lies between.
+struct Interval {
+  double low = 0, high = 0;
+};
+
+/// The ratio, given how its two figures were printed: TFLOP/s and tokens/s as integers, tokens/s from whole global
+/// samples/s where the row says so, those of fine-tuning from step times of whole hundredths of a second.
+Interval printed_ratio(const hw::Node& row) {
   const hw::Node measured = row.at("measured");
-  const bool whole_samples = release(row) == "26.04.01" || release(row) == "26.06.01" || release(row) == "26.08";
-  const double tokens = number(measured, "tokens_per_s_per_gpu");
-  const bool packed = row.at("task").text() != "pretrain";
-  const double samples = whole_samples || packed ? 0.5 * number(row, "seq_len") / number(row, "gpus") / tokens : 0;
-  return 0.5 / number(measured, "tflops_per_gpu") + 0.5 / tokens + samples;
+  const double tflops = number(measured, "tflops_per_gpu"), tokens = number(measured, "tokens_per_s_per_gpu");
+  const double samples = notes(row, "tokens/s/GPU is quantized") ? number(row, "seq_len") / number(row, "gpus") : 0;
+  const double hundredths = row.at("task").text() == "pretrain" ? 0 : 0.01 / number(measured, "step_time_s") * tokens;
+  const double grain = 0.5 * std::max({1.0, samples, hundredths});
+  const double ratio = bridge_ratio(row);
+  return {ratio * (1 - 0.5 / tflops) / (1 + grain / tokens), ratio * (1 + 0.5 / tflops) / (1 - grain / tokens)};
 }
 
-/// Rows whose own two figures disagree beyond their rounding, by 1.7 % and 0.9 %.
-bool printed_inconsistently(const hw::Node& row) {
-  const std::string id = row.at("id").text();
-  return id == "mbridge-26.08-gb200-nemotron3-ultra-mxfp8-256" || id == "mbridge-26.02.01-b300-gpt-oss-120b-bf16-64";
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return (values[(values.size() - 1) / 2] + values[values.size() / 2]) / 2;
 }
 
+/// Of all values that the intervals allow.
+Interval median(const std::vector<Interval>& intervals) {
+  std::vector<double> lows, highs;
+  for (const Interval& one : intervals) lows.push_back(one.low), highs.push_back(one.high);
+  return {median(lows), median(highs)};
+}
+
+bool meets_the_bar(const Interval& ratio) { return ratio.low <= 1.003 && ratio.high >= 0.997; }
+
+// The bar: within 0.3 % in the median over a model's rows, as far as the printed figures tell; and no more than one row
+// in a hundred that its own rounding and 0.2 % do not explain. Two rows have no median that an outlier among them does
+// not decide: there one must meet the bar, and the median is put on record.
 TEST(FlopsOfRuns, MegatronBridge) {
   const std::vector<hw::Node> rows = runs("megatron_bridge.jsonl");
   if (rows.empty()) GTEST_SKIP() << "no measured runs beside the source tree";
-  std::map<std::string, std::vector<double>> by_model;
+  std::map<std::string, std::vector<Interval>> by_model;
+  std::size_t compared = 0, outside = 0;
+  std::string listed;
   for (const hw::Node& row : rows) {
     const hw::Node measured = row.at("measured");
     if (!described(row) || !measured.has("tflops_per_gpu") || !measured.has("tokens_per_s_per_gpu")) continue;
-    const double ratio = bridge_ratio(row);
-    EXPECT_NEAR(ratio, 1, printed_inconsistently(row) ? 0.018 : 0.002 + printed_grain(row)) << row.at("id").text();
+    const Interval ratio = printed_ratio(row);
     by_model[row.at("model").text()].push_back(ratio);
+    ++compared;
+    if (ratio.low <= 1.002 && ratio.high >= 0.998) continue;
+    ++outside;
+    listed += "\n" + row.at("id").text() + ": " + std::to_string(ratio.low) + " to " + std::to_string(ratio.high);
   }
-  for (auto& [name, ratios] : by_model) {
-    if (name == "nemotron3-ultra") continue;  // two rows, both with tokens/s from whole samples/s
-    std::nth_element(ratios.begin(), ratios.begin() + static_cast<long>(ratios.size() / 2), ratios.end());
-    EXPECT_NEAR(ratios[ratios.size() / 2], 1, 0.003) << name;
+  EXPECT_GT(compared, 250U);
+  EXPECT_LE(outside, compared / 100) << listed;
+  for (const auto& [name, ratios] : by_model) {
+    const Interval middle = median(ratios);
+    const std::string found = name + ": " + std::to_string(middle.low) + " to " + std::to_string(middle.high) +
+                              " in the median of " + std::to_string(ratios.size());
+    RecordProperty(name, found);
+    if (ratios.size() > 2) EXPECT_TRUE(meets_the_bar(middle)) << found;
+    else EXPECT_TRUE(std::ranges::any_of(ratios, meets_the_bar)) << found;
   }
 }
 
 /// The formula in force when AutoModel printed the row: GPT-OSS, Nano and Super were never recomputed.
 C automodel_convention(const hw::Node& row) {
-  if (row.at("id").text().find("pre-8d9bfb90e") != std::string::npos) return C::automodel_2025_09;
+  if (notes(row, "formula without the head_dim*heads/hidden ratio")) return C::automodel_2025_09;
   return row.at("model").text() == "nemotron3-ultra" ? C::automodel : C::automodel_2025;
 }
 
@@ -117,7 +148,7 @@ double rank_16_fraction(const Model& model) {
 double automodel_tflops(const hw::Node& row) {
   const hw::Node measured = row.at("measured");
   if (measured.has("tflops_per_gpu")) return number(measured, "tflops_per_gpu");
-  const bool against_bf16 = row.at("id").text().find("torchao") != std::string::npos;
+  const bool against_bf16 = notes(row, "MFU against the bf16 peak");
   return number(measured, "mfu") * (row.at("precision").text() == "mxfp8" && !against_bf16 ? 5000 : 2500);
 }
 

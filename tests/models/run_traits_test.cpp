@@ -98,6 +98,30 @@ TEST(RunTraits, FsdpIsTheDefaultWhereTheStackShards) {
   EXPECT_TRUE(assumes(run, "fsdp not stated: parameters are sharded over dp*cp = 64 GPUs"));
 }
 
+// A machine described in place bears a known name: with the same rates it is that machine, else a variant of it.
+TEST(RunTraits, AMachineOfAKnownNameMustHaveItsRates) {
+  const std::string h100 = hw::Node::read_file(STEPCAST_SOURCE_DIR "/hw/h100.json").dump();
+  const auto described = [&h100](const std::string& from, const std::string& to) {
+    std::string text = h100;
+    for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+      text.replace(at, from.size(), to);
+    Library library({STEPCAST_SOURCE_DIR});
+    return parse_run(hw::Node::parse(R"({"system": )" + text + R"(, "model": "llama3-8b", "precision": "bf16",
+        "gpus": 8, "seq_len": 4096, "gbs": 8, "mbs": 1})",
+                                     "run.json"),
+                     library, false);
+  };
+  const std::string scaled = "system h100 has other rates than the known one: fitted curves are scaled";
+  EXPECT_EQ(described(R"("nic_Gbps":{"value":400)", R"("nic_Gbps":{"value":200)").cluster.variant_of, nullptr);
+  EXPECT_EQ(described(R"("name":"h100")", R"("name":"mine")").cluster.variant_of, nullptr);
+  const models::Run faster = described(R"({"value":989,)", R"({"value":1500,)");
+  ASSERT_NE(faster.cluster.variant_of, nullptr);
+  EXPECT_DOUBLE_EQ(faster.cluster.variant_of->gpu.peak[static_cast<std::size_t>(hw::DType::bf16)].value, 989e12);
+  EXPECT_TRUE(assumes(faster, scaled));
+  EXPECT_TRUE(assumes(described(R"("sm_90")", R"("sm_89")"),
+                      "system h100 has another architecture than the known one: no fitted curves"));
+}
+
 TEST(RunTraits, MegatronCountsTheEndsWhereThatDivides) {
   // 22 layers + 2 = 3 * 8.
   const auto run = read(R"("model": "zb-1.5b", "precision": "fp16", "framework": "megatron-lm", "pp": 8)");
