@@ -38,7 +38,7 @@ struct RankFacts {
   std::int64_t batch = 1;       ///< sequences of a microbatch
   std::int64_t vocabulary = 0;  ///< without padding
   /// By cp rank: positions in the sequence of the tokens that it holds, the same for all sequences.
-  std::vector<std::vector<std::int32_t>> positions;
+  std::vector<std::vector<std::int32_t>> positions = {};
   double loss_factor = 1;  ///< 1 / tokens of the global batch
 
   const std::vector<std::int32_t>& mine() const { return positions[static_cast<std::size_t>(cp_index)]; }
@@ -47,7 +47,7 @@ struct RankFacts {
 /// One op of the program with the memory that it works on.
 struct OpCall {
   const models::Op* op = nullptr;
-  models::InlineVector<View, 10> reads, writes;
+  models::InlineVector<View, 10> reads = {}, writes = {};
   Communicator* group = nullptr;  ///< of a collective, exchange or ring step
   const RankFacts* facts = nullptr;
   double loss_factor = 0;  ///< of a loss: its weight in the total, over the tokens of the batch
