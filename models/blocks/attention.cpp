@@ -40,7 +40,7 @@ std::int64_t kv_columns(const Attention& work) {
 
 /// Row statistics (log-sum-exp) that backward needs.
 TensorId statistics(BlockBuilder& b, std::int64_t rows, int heads) {
-  return b.tensor("lse", TensorKind::activation, hw::DType::fp32, rows, heads);
+  return b.tensor("lse", TensorKind::activation, b.context().wide(), rows, heads);
 }
 
 /// Columns of keys and values in `id`: the last ones.

@@ -54,7 +54,7 @@ TensorId cross_attention(BlockBuilder& b, const AttentionSpec& spec, TensorId x)
   kv = b.pointwise("cross_k_norm", {.kind = PointwiseKind::qk_norm, .passes = kQkNormPasses / 2}, {kv});
   const std::int64_t rows = b.at(q).rows;
   const TensorId out = b.activation("cross_out", rows, inner);
-  const TensorId lse = b.tensor("cross_lse", TensorKind::activation, hw::DType::fp32, rows, spec.heads);
+  const TensorId lse = b.tensor("cross_lse", TensorKind::activation, b.context().wide(), rows, spec.heads);
   b.set_module(Module::core_attention);
   b.add("cross_core",
         Attention{.batch = context.layout().mbs,

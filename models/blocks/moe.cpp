@@ -207,17 +207,17 @@ TensorId router(BlockBuilder& b, const MoeSpec& spec, TensorId n) {
   const TensorId w =
       b.weight("router", spec.experts, context.model().hidden, {.decayed = true, .summed_over_tp = sharded});
   if (spec.router_bias) b.weight("router_bias", 1, spec.experts, {.init = WeightInit::zero, .summed_over_tp = sharded});
-  const TensorId logits = b.tensor("router_logits", TensorKind::activation, hw::DType::fp32, tokens, spec.experts);
+  const TensorId logits = b.tensor("router_logits", TensorKind::activation, b.context().wide(), tokens, spec.experts);
   if (context.traits().router_gemm) {
     b.add("router",
           Gemm{.m = tokens,
                .n = spec.experts,
                .k = context.model().hidden,
                .operand = context.storage,
-               .output = hw::DType::fp32},
+               .output = context.wide()},
           {n, w}, {logits}, 3);
   }
-  const TensorId map = b.tensor("routing_map", TensorKind::activation, hw::DType::fp32, tokens, spec.experts);
+  const TensorId map = b.tensor("routing_map", TensorKind::activation, b.context().wide(), tokens, spec.experts);
   b.add("top_k", Pointwise{.kind = PointwiseKind::router, .passes = 2}, {logits}, {map}, kHostRouter);
   return map;
 }
