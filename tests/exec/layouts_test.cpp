@@ -1,0 +1,85 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <string>
+
+#include "models/lower.h"
+#include "tests/exec/trained.h"
+
+namespace exec {
+namespace {
+
+constexpr int kSteps = 5;
+
+struct Case {
+  std::string model, overrides;
+};
+
+std::ostream& operator<<(std::ostream& out, const Case& one) { return out << one.model << " " << one.overrides; }
+
+const Trained& on_one_rank(const std::string& model) {
+  static std::map<std::string, Trained> known;
+  const auto found = known.find(model);
+  if (found != known.end()) return found->second;
+  return known.emplace(model, train(tiny_run(model, R"({"gbs": 8, "mbs": 1})"), kSteps)).first->second;
+}
+
+class Layouts : public testing::TestWithParam<Case> {};
+
+/// Losses and weights are those of one rank.
+TEST_P(Layouts, EqualOneRank) {
+  const Trained& expected = on_one_rank(GetParam().model);
+  const Trained got = train(tiny_run(GetParam().model, GetParam().overrides), kSteps);
+  for (std::size_t i = 0; i < kSteps; ++i)
+    EXPECT_NEAR(got.losses[i] / expected.losses[i], 1, 1e-9) << "loss of step " << i;
+  for (const auto& [name, whole] : expected.weights) {
+    ASSERT_TRUE(got.weights.contains(name)) << name;
+    const WholeWeight& mine = got.weights.at(name);
+    ASSERT_GE(mine.values.size(), whole.values.size()) << name;
+    double worst = 0;
+    for (std::size_t i = 0; i < whole.values.size(); ++i)
+      worst = std::max(worst, std::abs(mine.values[i] - whole.values[i]));
+    EXPECT_LT(worst, 1e-7) << name;
+  }
+}
+
+/// Dense layouts: each dimension alone and together.
+std::vector<Case> dense() {
+  std::vector<Case> cases;
+  for (const char* layout : {
+           R"({"gpus": 1, "gbs": 8, "mbs": 2})",
+           R"({"gpus": 2, "gbs": 8, "mbs": 1})",
+           R"({"gpus": 2, "gbs": 8, "mbs": 1, "zero": 1})",
+           R"({"gpus": 4, "gbs": 8, "mbs": 1, "fsdp": 4, "zero": 3})",
+           R"({"gpus": 4, "gbs": 8, "mbs": 1, "fsdp": 2, "zero": 3})",
+           R"({"gpus": 4, "gbs": 8, "mbs": 1, "fsdp": 4, "zero": 2})",
+           R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2})",
+           R"({"gpus": 2, "gbs": 8, "mbs": 2, "tp": 2, "sp": true})",
+           R"({"gpus": 4, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "zero": 1})",
+           R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2})",
+           R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2, "vp": 2})",
+           R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2, "schedule": "gpipe"})",
+           R"({"gpus": 4, "gbs": 8, "mbs": 1, "pp": 4, "schedule": "zb-1p"})",
+           R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2, "vp": 2, "schedule": "zb-v"})",
+           R"({"gpus": 2, "gbs": 8, "mbs": 2, "cp": 2})",
+           R"({"gpus": 4, "gbs": 8, "mbs": 1, "cp": 4})",
+           R"({"gpus": 2, "gbs": 8, "mbs": 2, "cp": 2, "extra": {"cp_comm_type": "a2a"}})",
+           R"({"gpus": 2, "gbs": 8, "mbs": 2, "cp": 2, "extra": {"cp_comm_type": "all_gather"}})",
+           R"({"gpus": 8, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "pp": 2, "cp": 2})",
+           R"({"gpus": 8, "gbs": 8, "mbs": 1, "tp": 2, "pp": 2, "vp": 2, "zero": 1})",
+           R"({"gpus": 8, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "cp": 2, "fsdp": 4, "zero": 3})",
+           R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "recompute": {"mode": "full"}})",
+           R"({"gpus": 2, "gbs": 8, "mbs": 1, "cp": 2, "recompute": {"mode": "full"}})",
+           R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2, "recompute": {"mode": "selective", "modules": ["core_attn", "layernorm", "mlp"]}})",
+       }) {
+    for (const char* model : {"llama", "gpt2", "qwen3"}) cases.push_back({model, layout});
+  }
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(Dense, Layouts, testing::ValuesIn(dense()));
+
+}  // namespace
+}  // namespace exec
