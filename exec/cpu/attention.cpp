@@ -54,7 +54,7 @@ void attend(const AttentionShape& shape, std::int64_t sequence, std::int64_t hea
   const std::int64_t kv_head = head / (shape.heads / shape.kv_heads);
   const Matrix<const T> q_tile = head_of(q, sequence, shape.queries, queries, head, shape.qk_dim);
   const Matrix<T> o_tile = head_of(o, sequence, shape.queries, queries, head, shape.v_dim);
-  for (std::int64_t i = 0; i < queries.count; ++i) std::fill_n(o_tile.row(i), shape.v_dim, T{0});
+  zero(o_tile);
   std::vector<RunningSoftmax<T>> softmax(static_cast<std::size_t>(queries.count));
   std::vector<T> memory(kQueryTile * kKeyTile);
   for (const AttentionTile& keys : key_tiles) {

@@ -29,11 +29,6 @@ EXEC_VECTORIZED void softmax_backward(std::int64_t keys, T lse, T delta, T scale
 }
 
 template <typename T>
-void zero(Matrix<T> matrix) {
-  for (std::int64_t i = 0; i < matrix.rows; ++i) std::fill_n(matrix.row(i), matrix.columns, T{0});
-}
-
-template <typename T>
 struct Gradients {
   Matrix<T> dq, dk, dv;
 };

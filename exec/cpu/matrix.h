@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cassert>
 #include <cstdint>
 #include <type_traits>
@@ -24,6 +25,11 @@ struct Matrix {
   // NOLINTNEXTLINE(google-explicit-constructor): as T* turns into const T*.
   operator Matrix<const T>() const requires(!std::is_const_v<T>) { return {data, rows, columns, stride}; }
 };
+
+template <typename T>
+void zero(Matrix<T> matrix) {
+  for (std::int64_t i = 0; i < matrix.rows; ++i) std::fill_n(matrix.row(i), matrix.columns, T{0});
+}
 
 /// Parameters from which T is not deduced: a Matrix<float> or a nullptr may be passed, another parameter tells T.
 template <typename T>

@@ -55,7 +55,7 @@ template <typename T>
 void weighted_combine_backward(ConstMatrix<T> dy, ConstMatrix<T> x, const std::int32_t* position,
                                ConstMatrix<T> weights, Matrix<T> dx, Matrix<T> dweights) {
   assert(weights.rows == dy.rows && x.rows == dx.rows && x.columns == dx.columns);
-  for (std::int64_t i = 0; i < dx.rows; ++i) std::fill_n(dx.row(i), dx.columns, T{0});
+  zero(dx);
   for (std::int64_t i = 0; i < dy.rows; ++i)
     for (std::int64_t j = 0; j < weights.columns; ++j) {
       const std::int32_t from = position[i * weights.columns + j];

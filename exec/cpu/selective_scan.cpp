@@ -148,11 +148,6 @@ class HeadBackward {
   std::vector<T> starts_, states_;
 };
 
-template <typename T>
-void zero(Matrix<T> matrix) {
-  for (std::int64_t i = 0; i < matrix.rows; ++i) std::fill_n(matrix.row(i), matrix.columns, T{0});
-}
-
 }  // namespace
 
 template <typename T>

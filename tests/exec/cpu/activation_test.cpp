@@ -1,7 +1,10 @@
 #include "exec/cpu/activation.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "tests/exec/cpu/table.h"
 

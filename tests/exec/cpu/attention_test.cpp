@@ -1,8 +1,10 @@
 #include "exec/cpu/attention.h"
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <vector>
 
 #include "tests/exec/cpu/table.h"

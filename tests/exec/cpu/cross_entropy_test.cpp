@@ -1,5 +1,8 @@
 #include "exec/cpu/cross_entropy.h"
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
 #include <cmath>
 #include <vector>
 

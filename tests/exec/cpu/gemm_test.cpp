@@ -1,5 +1,7 @@
 #include "exec/cpu/gemm.h"
 
+#include <gtest/gtest.h>
+
 #include <cmath>
 #include <limits>
 

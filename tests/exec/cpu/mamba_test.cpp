@@ -1,4 +1,6 @@
 // The two kernels that are a Mamba-2 mixer's own: the causal convolution and the selective scan.
+#include <gtest/gtest.h>
+
 #include <cmath>
 
 #include "exec/cpu/causal_conv.h"

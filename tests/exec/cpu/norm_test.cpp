@@ -1,5 +1,7 @@
 #include "exec/cpu/norm.h"
 
+#include <gtest/gtest.h>
+
 #include <cmath>
 
 #include "tests/exec/cpu/table.h"

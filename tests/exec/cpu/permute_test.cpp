@@ -1,5 +1,7 @@
 #include "exec/cpu/permute.h"
 
+#include <gtest/gtest.h>
+
 #include <vector>
 
 #include "tests/exec/cpu/table.h"

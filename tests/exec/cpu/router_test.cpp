@@ -1,8 +1,10 @@
 #include "exec/cpu/router.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <tuple>
 #include <vector>
 
 #include "tests/exec/cpu/table.h"

@@ -2,8 +2,6 @@
 // views that the kernels are given.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -90,38 +88,14 @@ inline double largest(const Table<double>& table) {
   return most;
 }
 
-/// Every element within tolerance * (1 + largest of `expected`), and nothing written between the rows.
+/// Fails the test unless every element is within tolerance * (1 + largest of `expected`) and nothing was written
+/// between the rows. T: float or double.
 template <typename T>
-void expect_close(const Table<T>& actual, const Table<double>& expected, double tolerance, const char* name) {
-  ASSERT_EQ(actual.rows(), expected.rows()) << name;
-  ASSERT_EQ(actual.columns(), expected.columns()) << name;
-  EXPECT_TRUE(actual.gaps_untouched()) << name;
-  const double bound = tolerance * (1 + largest(expected));
-  for (std::int64_t i = 0; i < actual.rows(); ++i)
-    for (std::int64_t j = 0; j < actual.columns(); ++j) {
-      const double difference = std::abs(static_cast<double>(actual.at(i, j)) - expected.at(i, j));
-      ASSERT_TRUE(difference <= bound || static_cast<double>(actual.at(i, j)) == expected.at(i, j))
-          << name << " [" << i << ", " << j << "]: " << actual.at(i, j) << ", expected " << expected.at(i, j);
-    }
-}
+void expect_close(const Table<T>& actual, const Table<double>& expected, double tolerance, const char* name);
 
-/// `gradient` holds the derivatives of `loss` with respect to the elements of `input`, by central differences: error of
-/// 1e-6 relative to the largest derivative. `loss` reads `input` where it lies.
-inline void expect_gradient(const std::function<double()>& loss, Table<double>& input, const Table<double>& gradient,
-                            const char* name) {
-  constexpr double kStep = 1e-5;
-  Table<double> differences(input.rows(), input.columns());
-  for (std::int64_t i = 0; i < input.rows(); ++i)
-    for (std::int64_t j = 0; j < input.columns(); ++j) {
-      const double kept = input.at(i, j);
-      input.at(i, j) = kept + kStep;
-      const double above = loss();
-      input.at(i, j) = kept - kStep;
-      const double below = loss();
-      input.at(i, j) = kept;
-      differences.at(i, j) = (above - below) / (2 * kStep);
-    }
-  expect_close(gradient, differences, 1e-6, name);
-}
+/// Fails the test unless `gradient` holds the derivatives of `loss` with respect to the elements of `input`, by central
+/// differences: an error of 1e-6 relative to the largest derivative. `loss` reads `input` where it lies.
+void expect_gradient(const std::function<double()>& loss, Table<double>& input, const Table<double>& gradient,
+                     const char* name);
 
 }  // namespace exec::cpu
