@@ -176,9 +176,18 @@ class Derivation {
     return pointwise != nullptr && pointwise->function == Function::merge_attention;
   }
 
+  /// What the ring's op of step `step` sends on.
+  const Op* ring_step(int step) const {
+    int seen = 0;
+    for (const Op& op : block_.forward)
+      if (std::get_if<SendRecv>(&op.work) != nullptr && ++seen == step) return &op;
+    return nullptr;
+  }
+
   void derive(const Op& op, const Attention& work) {
     const TensorId out = op.writes[0];
     if (gradient(out) == kNoTensor) return;
+    if (work.ring_step > 0 && work.ring_step == b_.context().layout().cp - 1) turn_ring(op);
     Attention back = work;
     back.backward = true;
     InlineVector<TensorId, 4> gradients;
@@ -344,16 +353,31 @@ class Derivation {
     contribute(x, dx);
   }
 
-  /// A ring step: the gradients of keys and values travel on with them, so backward sends both.
+  /// Backward, a ring turns the other way: the first keys and values needed are those of the next rank.
+  void turn_ring(const Op& last_step) {
+    const Op first = *ring_step(1);
+    SendRecv back = std::get<SendRecv>(first.work);
+    back.backward = true;
+    emit("ring_kv", back, {first.reads[0]}, {last_step.reads[last_step.reads.size() - 1]}, first.host_ops).stream =
+        Stream::cp_comm;
+  }
+
+  /// A ring step: keys and values go on to the rank before, and their gradients with them towards the rank that they
+  /// belong to. What arrives is what the step before worked on.
   void derive(const Op& op, const SendRecv& work) {
     const TensorId x = op.reads[0], y = op.writes[0];
     if (gradient(y) == kNoTensor) return;
     SendRecv back = work;
-    back.payload = 2.0 * work.payload;
     back.backward = true;
     back.columns = {};
     const TensorId columns = storage_gradient(y);
+    const std::size_t hop = block_.backward.size();
     emit(op.name, back, {gradient(y)}, {columns}, op.host_ops);
+    if (x != ring_step(1)->reads[0]) {  // that one is this rank's own
+      block_.backward[hop].reads.push_back(y);
+      block_.backward[hop].writes.push_back(x);
+      std::get<SendRecv>(block_.backward[hop].work).payload = 2.0 * work.payload;
+    }
     contribute_columns(x, columns, work.columns);
   }
 

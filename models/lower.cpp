@@ -118,7 +118,9 @@ StepProgram lower(const Run& run) {
   fill_groups(program);
   fill_chunks(run, program);
   program.send = pipeline_send(run);
-  program.ends_share_embedding = run.model.tied_embeddings && run.layout.pp > 1;
+  const int last = static_cast<int>(run.layout.chunks.size()) - 1;
+  program.ends_share_embedding =
+      run.model.tied_embeddings && run.layout.stage_of_chunk(last) != run.layout.stage_of_chunk(0);
   lower_data_parallel(run, program);
   lower_stages(run, program);
   return program;

@@ -127,13 +127,15 @@ void run_collective(const OpCall& call, const models::Collective& work) {
 
 template <typename T>
 void run_ring_step(const OpCall& call, const models::SendRecv& work) {
-  Matrix<T> x = matrix<T>(call.reads[0]);
-  if (work.columns.count > 0) x = x.columns_from(work.columns.first, work.columns.count);
-  const std::vector<T> mine = packed(x);
   const int ranks = call.group->size(), me = call.group->rank();
   const int next = (me + 1) % ranks, before = (me + ranks - 1) % ranks;
-  call.group->send_recv(mine.data(), work.backward ? before : next, call.writes[0].data(),
-                        work.backward ? next : before, x.rows * x.columns, call.writes[0].dtype);
+  for (int i = 0; i < call.reads.size(); ++i) {
+    Matrix<T> x = matrix<T>(call.reads[i]);
+    if (work.columns.count > 0) x = x.columns_from(work.columns.first, work.columns.count);
+    const std::vector<T> mine = packed(x);
+    call.group->send_recv(mine.data(), work.backward ? before : next, call.writes[i].data(),
+                          work.backward ? next : before, x.rows * x.columns, call.writes[i].dtype);
+  }
 }
 
 template void run_collective<float>(const OpCall&, const models::Collective&);

@@ -48,32 +48,33 @@ TEST_P(Layouts, EqualOneRank) {
 /// Dense layouts: each dimension alone and together.
 std::vector<Case> dense() {
   std::vector<Case> cases;
-  for (const char* layout : {
-           R"({"gpus": 1, "gbs": 8, "mbs": 2})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 1})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 1, "zero": 1})",
-           R"({"gpus": 4, "gbs": 8, "mbs": 1, "fsdp": 4, "zero": 3})",
-           R"({"gpus": 4, "gbs": 8, "mbs": 1, "fsdp": 2, "zero": 3})",
-           R"({"gpus": 4, "gbs": 8, "mbs": 1, "fsdp": 4, "zero": 2})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 2, "tp": 2, "sp": true})",
-           R"({"gpus": 4, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "zero": 1})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2, "vp": 2})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2, "schedule": "gpipe"})",
-           R"({"gpus": 4, "gbs": 8, "mbs": 1, "pp": 4, "schedule": "zb-1p"})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2, "vp": 2, "schedule": "zb-v"})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 2, "cp": 2})",
-           R"({"gpus": 4, "gbs": 8, "mbs": 1, "cp": 4})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 2, "cp": 2, "extra": {"cp_comm_type": "a2a"}})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 2, "cp": 2, "extra": {"cp_comm_type": "all_gather"}})",
-           R"({"gpus": 8, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "pp": 2, "cp": 2})",
-           R"({"gpus": 8, "gbs": 8, "mbs": 1, "tp": 2, "pp": 2, "vp": 2, "zero": 1})",
-           R"({"gpus": 8, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "cp": 2, "fsdp": 4, "zero": 3})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "recompute": {"mode": "full"}})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 1, "cp": 2, "recompute": {"mode": "full"}})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2, "recompute": {"mode": "selective", "modules": ["core_attn", "layernorm", "mlp"]}})",
-       }) {
+  for (
+      const char* layout : {
+          R"({"gpus": 1, "gbs": 8, "mbs": 2})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 1})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 1, "zero": 1})",
+          R"({"gpus": 4, "gbs": 8, "mbs": 1, "fsdp": 4, "zero": 3})",
+          R"({"gpus": 4, "gbs": 8, "mbs": 1, "fsdp": 2, "zero": 3})",
+          R"({"gpus": 4, "gbs": 8, "mbs": 1, "fsdp": 4, "zero": 2})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 2, "tp": 2, "sp": true})",
+          R"({"gpus": 4, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "zero": 1})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2, "vp": 2})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2, "schedule": "gpipe"})",
+          R"({"gpus": 4, "gbs": 8, "mbs": 1, "pp": 4, "schedule": "zb-1p"})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2, "vp": 2, "schedule": "zb-v"})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 2, "cp": 2})",
+          R"({"gpus": 4, "gbs": 8, "mbs": 1, "cp": 4})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 2, "cp": 2, "extra": {"cp_comm_type": "a2a"}})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 2, "cp": 2, "extra": {"cp_comm_type": "all_gather"}})",
+          R"({"gpus": 8, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "pp": 2, "cp": 2})",
+          R"({"gpus": 8, "gbs": 8, "mbs": 1, "tp": 2, "pp": 2, "vp": 2, "zero": 1})",
+          R"({"gpus": 8, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "cp": 2, "fsdp": 4, "zero": 3})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "recompute": {"mode": "full"}})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 1, "cp": 2, "recompute": {"mode": "full"}})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2, "recompute": {"mode": "selective", "modules": ["core_attn", "layernorm", "mlp"]}})",
+      }) {
     for (const char* model : {"llama", "gpt2", "qwen3"}) cases.push_back({model, layout});
   }
   return cases;
