@@ -32,6 +32,7 @@ const std::vector<Rule>& rules() {
       {"exec/cpu/", {"exec", "models", "hw"}, {"cblas.h", "dnnl", "oneapi/dnnl", "mpi.h"}},
       {"exec/cuda/", {"exec", "models", "hw"}, {"cu", "nccl", "cooperative_groups", "mma.h"}},
       {"exec/", {"exec", "models", "hw"}, {}},
+      {"bench/mpi/", {"exec", "models", "hw"}, {"mpi.h"}},
       {"calibration/", {"calibration", "sim", "models", "hw"}, {"Eigen/", "unsupported/Eigen/"}},
       {"cli/", {"cli", "calibration", "exec", "sim", "models", "hw"}, {"CLI/", "fmt/"}},
   };

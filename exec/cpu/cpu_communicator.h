@@ -23,7 +23,7 @@ struct CollectiveAlgorithms {
   /// All-reduces of a smaller payload take few rounds (tree, gathered), others move few bytes (ring, ordered).
   std::size_t small_payload_bytes = 16 * 1024;
   /// Sums overlap with copies by pieces of this size.
-  std::size_t segment_bytes = 128 * 1024;
+  std::size_t segment_bytes = 256 * 1024;
   /// Sums in the order of the ranks at every place: the same bits on all ranks, whatever the payload and the segments.
   bool deterministic = true;
   /// For a peer to make its part of a call.

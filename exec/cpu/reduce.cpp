@@ -97,6 +97,29 @@ void reduce_type(Reduction reduction, void* out, std::span<const void* const> so
                               std::string(hw::name(dtype)));
 }
 
+void reduce_any(const Reducer& how, void* out, std::span<const void* const> sources, std::size_t count) {
+  switch (how.dtype) {
+    case hw::DType::fp64: reduce_type<double>(how.reduction, out, sources, count); break;
+    case hw::DType::fp32: reduce_type<float>(how.reduction, out, sources, count); break;
+    case hw::DType::bf16: reduce_type<Bf16>(how.reduction, out, sources, count); break;
+    case hw::DType::int32: reduce_type<std::int32_t>(how.reduction, out, sources, count); break;
+    case hw::DType::int64: reduce_type<std::int64_t>(how.reduction, out, sources, count); break;
+    default: refuse(how.dtype);
+  }
+}
+
+// The same loops for wider vectors. Each element is added alone, so all give the same bits.
+#if defined(__x86_64__) && defined(__GNUC__)
+__attribute__((target("avx2"), flatten)) void reduce_avx2(const Reducer& how, void* out,
+                                                          std::span<const void* const> sources, std::size_t count) {
+  reduce_any(how, out, sources, count);
+}
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq"), flatten)) void reduce_avx512(
+    const Reducer& how, void* out, std::span<const void* const> sources, std::size_t count) {
+  reduce_any(how, out, sources, count);
+}
+#endif
+
 }  // namespace
 
 std::size_t element_bytes(hw::DType dtype) {
@@ -116,14 +139,12 @@ void Reducer::pair(void* out, const void* a, const void* b, std::size_t count) c
 }
 
 void Reducer::ordered(void* out, std::span<const void* const> sources, std::size_t count) const {
-  switch (dtype) {
-    case hw::DType::fp64: reduce_type<double>(reduction, out, sources, count); break;
-    case hw::DType::fp32: reduce_type<float>(reduction, out, sources, count); break;
-    case hw::DType::bf16: reduce_type<Bf16>(reduction, out, sources, count); break;
-    case hw::DType::int32: reduce_type<std::int32_t>(reduction, out, sources, count); break;
-    case hw::DType::int64: reduce_type<std::int64_t>(reduction, out, sources, count); break;
-    default: refuse(dtype);
-  }
+#if defined(__x86_64__) && defined(__GNUC__)
+  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+    return reduce_avx512(*this, out, sources, count);
+  if (__builtin_cpu_supports("avx2")) return reduce_avx2(*this, out, sources, count);
+#endif
+  reduce_any(*this, out, sources, count);
 }
 
 }  // namespace exec

@@ -192,6 +192,7 @@ void run_thread_ranks(int ranks, const std::function<void(Transport&)>& body) {
   };
   {
     std::vector<std::jthread> threads;
+    threads.reserve(static_cast<std::size_t>(ranks));
     for (int rank = 0; rank < ranks; ++rank) threads.emplace_back(run, rank);
   }
   if (first) std::rethrow_exception(first);

@@ -78,6 +78,7 @@ TEST(Allocator, ServesManyThreads) {
   Allocator allocator;
   {
     std::vector<std::jthread> threads;
+    threads.reserve(4);
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([&allocator, t] {
         for (std::size_t i = 1; i < 200; ++i) {

@@ -131,7 +131,12 @@ TEST(StreamThreads, AFailureWakesWorkThatWaitsOutside) {
   std::future<std::string> failure = failed.get_future();
   StreamPool pool(StreamMode::threads, clock, [&](const std::string& why) { failed.set_value(why); });
   std::string heard;
-  pool.launch(Stream::tp_comm, [&] { heard = failure.get(); });
+  std::promise<void> begun;
+  pool.launch(Stream::tp_comm, [&] {
+    begun.set_value();
+    heard = failure.get();
+  });
+  begun.get_future().wait();  // work that had not begun would be dropped
   pool.launch(Stream::compute, [] { throw std::domain_error("loss is not a number"); });
   EXPECT_THROW(pool.synchronize_all(), std::domain_error);
   EXPECT_EQ(heard, "loss is not a number");

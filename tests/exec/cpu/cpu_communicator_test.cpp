@@ -88,7 +88,7 @@ TEST_P(DeterministicSum, IsInTheOrderOfRanksOnEveryRankWhateverTheAlgorithm) {
   exec::run_thread_ranks(ranks, [&](Transport& transport) {
     const std::vector<float> mine = contribution(transport.rank(), kCount);
     for (const std::size_t small : {std::size_t{0}, kAlways}) {
-      for (const std::size_t segment : {64, 1000, 1 << 20}) {
+      for (const std::size_t segment : {64U, 1000U, 1U << 20}) {
         CpuCommunicator communicator(transport, everyone(transport),
                                      {.small_payload_bytes = small, .segment_bytes = segment, .deterministic = true});
         std::vector<float> sum(kCount);

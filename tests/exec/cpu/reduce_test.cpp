@@ -14,6 +14,7 @@ using Bits = std::vector<std::uint16_t>;
 
 Bits sum(const std::vector<Bits>& sources) {
   std::vector<const void*> pointers;
+  pointers.reserve(sources.size());
   for (const Bits& source : sources) pointers.push_back(source.data());
   Bits out(sources[0].size());
   Reducer{hw::DType::bf16, Reduction::sum}.ordered(out.data(), pointers, out.size());
