@@ -26,6 +26,7 @@ RankFacts facts_of(const models::Run& run, const RankGrid& grid) {
                   .tp_index = grid.index(GroupKind::tp),
                   .cp = layout.cp,
                   .cp_index = grid.index(GroupKind::cp),
+                  .etp_index = grid.index(GroupKind::etp),
                   .batch = layout.mbs,
                   .vocabulary = run.model.vocab,
                   .positions = {}};
@@ -125,15 +126,15 @@ void RankExecutor::forward(const models::PipelineTask& task, int index) {
   for (int position = 0; position < static_cast<int>(places.size()); ++position) {
     BlockInstance& instance = parameters_.block(task.chunk, position);
     const models::Block& block = this->block(instance);
-    Tensors tensors(block.tensors.size());
-    if (block.input != models::kNoTensor) tensors[static_cast<std::size_t>(block.input)] = std::move(x);
+    Tensors tensors{.views = std::vector<View>(block.tensors.size())};
+    if (block.input != models::kNoTensor) tensors[block.input] = std::move(x);
     x = {};
     fill_data(instance, task, tensors);
     begin_gather(instance);
     run_pass(instance, Phase::forward, tensors, index, position);
     end_gather(instance, false);
     if (block.output != models::kNoTensor) {
-      View& output = tensors[static_cast<std::size_t>(block.output)];
+      View& output = tensors[block.output];
       x = output;
       if (!block.tensors[static_cast<std::size_t>(block.output)].kept) output = {};
     }
@@ -152,20 +153,19 @@ void RankExecutor::backward(const models::PipelineTask& task, int index) {
     BlockInstance& instance = parameters_.block(task.chunk, position);
     const models::Block& block = this->block(instance);
     Tensors& tensors = saved.blocks[static_cast<std::size_t>(position)];
-    if (block.output_gradient != models::kNoTensor)
-      tensors[static_cast<std::size_t>(block.output_gradient)] = std::move(gradient);
+    if (block.output_gradient != models::kNoTensor) tensors[block.output_gradient] = std::move(gradient);
     gradient = {};
     begin_gather(instance);
     begin_gradients(instance);
     run_pass(instance, task.phase, tensors, index, positions - 1 - position);
     if (block.input_gradient != models::kNoTensor) {
-      View& mine = tensors[static_cast<std::size_t>(block.input_gradient)];
+      View& mine = tensors[block.input_gradient];
       gradient = mine;
       if (task.phase == Phase::backward) mine = {};
     }
     end_gather(instance, true);
     if (task.phase == Phase::backward) {
-      tensors.clear();
+      tensors = {};
       reduce_after(instance, task, index);
     }
   }
@@ -181,7 +181,7 @@ void RankExecutor::weight_gradients(const models::PipelineTask& task, int index)
     BlockInstance& instance = parameters_.block(task.chunk, position);
     run_pass(instance, Phase::weight_grad, saved.blocks[static_cast<std::size_t>(position)], index,
              positions - 1 - position);
-    saved.blocks[static_cast<std::size_t>(position)].clear();
+    saved.blocks[static_cast<std::size_t>(position)] = {};
     reduce_after(instance, task, index);
   }
   saved_.erase(key);

@@ -51,7 +51,13 @@ class RankExecutor {
   std::vector<double> sum_over_ranks(const std::vector<double>& values);
 
  private:
-  using Tensors = std::vector<View>;  ///< by TensorId
+  /// Of one block and microbatch.
+  struct Tensors {
+    std::vector<View> views;  ///< by TensorId
+    std::shared_ptr<ExpertRouting> routing = {};
+
+    View& operator[](models::TensorId id) { return views[static_cast<std::size_t>(id)]; }
+  };
   struct Saved {
     std::vector<Tensors> blocks;  ///< of a chunk, in order
   };
@@ -71,7 +77,8 @@ class RankExecutor {
   void run_op(const BlockInstance& instance, const models::Op& op, const PassPlan::Step& step, Tensors& tensors,
               std::int64_t id);
   View operand(const BlockInstance& instance, models::TensorId id, Tensors& tensors);
-  View new_tensor(const models::Tensor& tensor);
+  View new_tensor(const models::Tensor& tensor, const Tensors& tensors);
+  void exchange_counts(ExpertRouting& routing);
   void fill_data(const BlockInstance& instance, const models::PipelineTask& task, Tensors& tensors);
   View receive(int chunk, const models::PipelineTask& task, bool forward);
   void send(int chunk, const models::PipelineTask& task, bool forward, const View& x);
@@ -84,7 +91,7 @@ class RankExecutor {
   void begin_gradients(const BlockInstance& instance);
   void reduce_after(const BlockInstance& instance, const models::PipelineTask& task, int index);
   bool last_task_of_chunk(const models::PipelineTask& task, int index) const;
-  void reduce(const BlockInstance& instance);
+  void reduce(const BlockInstance& instance, bool last);
   void reduce_shard(ParameterGroup& group);
   const models::Op* find_op(bool gather, models::GroupKind kind) const;
   const models::Op& gather_op(bool expert) const;

@@ -31,6 +31,11 @@ bool is_loss(const models::Op& op) {
   return pointwise != nullptr && pointwise->function == models::Function::loss;
 }
 
+bool is_router(const models::Op& op) {
+  const auto* pointwise = std::get_if<models::Pointwise>(&op.work);
+  return pointwise != nullptr && pointwise->function == models::Function::route;
+}
+
 /// Weight of multi-token prediction in the loss, all depths together (DeepSeek V3, arXiv 2412.19437, section 4.2; the
 /// later of its two values).
 constexpr double kMtpLoss = 0.1;
@@ -53,30 +58,36 @@ void RankExecutor::run_pass(const BlockInstance& instance, Phase phase, Tensors&
     const auto list = forward ? models::OpList::forward : models::OpList::backward;
     run_op(instance, ops[static_cast<std::size_t>(step.op)], step, tensors,
            models::op_id(task, position, list, step.op));
-    for (const models::TensorId id : step.release) tensors[at(id)] = {};
+    for (const models::TensorId id : step.release) tensors[id] = {};
   }
 }
 
-View RankExecutor::new_tensor(const models::Tensor& tensor) {
-  const auto bytes = static_cast<std::size_t>(tensor.elements() * hw::bytes_per_element(tensor.dtype));
-  return {.buffer = device_.allocate(bytes), .rows = tensor.rows, .columns = tensor.columns, .dtype = tensor.dtype};
+View RankExecutor::new_tensor(const models::Tensor& tensor, const Tensors& tensors) {
+  std::int64_t rows = tensor.rows;
+  if (tensor.routed == models::RoutedRows::received) rows = tensors.routing->all_received();
+  if (tensor.routed == models::RoutedRows::gathered) rows = tensors.routing->all_gathered();
+  const auto bytes =
+      static_cast<std::size_t>(static_cast<double>(rows * tensor.columns) * hw::bytes_per_element(tensor.dtype));
+  return {.buffer = device_.allocate(bytes), .rows = rows, .columns = tensor.columns, .dtype = tensor.dtype};
 }
 
 View RankExecutor::operand(const BlockInstance& instance, models::TensorId id, Tensors& tensors) {
   const models::Tensor& tensor = block(instance).tensors[at(id)];
   if (tensor.kind == TensorKind::weight) return parameters_.weight(instance, id);
   if (tensor.kind == TensorKind::weight_gradient) return parameters_.gradient(instance, tensor.gradient_of);
-  if (!tensors[at(id)].buffer) tensors[at(id)] = new_tensor(tensor);
-  return tensors[at(id)];
+  if (!tensors[id].buffer) tensors[id] = new_tensor(tensor, tensors);
+  return tensors[id];
 }
 
 void RankExecutor::run_op(const BlockInstance& instance, const models::Op& op, const PassPlan::Step& step,
                           Tensors& tensors, std::int64_t id) {
   if (moves(op, step)) {
-    tensors[at(op.writes[0])] = tensors[at(op.reads[0])];
+    tensors[op.writes[0]] = tensors[op.reads[0]];
     return;
   }
-  OpCall call{.op = &op, .facts = &facts_};
+  const bool routes = is_router(op);
+  if (routes && !tensors.routing) tensors.routing = std::make_shared<ExpertRouting>();
+  OpCall call{.op = &op, .facts = &facts_, .routing = tensors.routing};
   for (const models::TensorId read : op.reads) {
     call.reads.push_back(operand(instance, read, tensors));
     if (call.reads[call.reads.size() - 1].written.stream != op.stream)
@@ -87,10 +98,48 @@ void RankExecutor::run_op(const BlockInstance& instance, const models::Op& op, c
   const bool mtp = block(instance).kind == models::BlockKind::mtp;
   call.loss_factor = facts_.loss_factor * (mtp ? kMtpLoss / run_.model.mtp.depth : 1);
   device_.launch(call, op.stream, id);
+  if (routes && op.pass == models::Pass::forward) {
+    device_.synchronize();  // the host allocates what the router decides
+    exchange_counts(*tensors.routing);
+  }
   const Event written = device_.record(op.stream);
-  for (const models::TensorId write : op.writes) tensors[at(write)].written = written;
+  for (const models::TensorId write : op.writes) tensors[write].written = written;
   if (is_loss(op) && op.pass != models::Pass::backward && op.pass != models::Pass::replay)
     device_.add_sum(call.writes[1], call.loss_factor, &loss_, op.stream);
+}
+
+/// Tells the ranks of the experts how many rows they will get.
+void RankExecutor::exchange_counts(ExpertRouting& routing) {
+  const std::vector<std::int64_t> counts = sort_by_expert(routing);
+  const int ep = grid_.size(models::GroupKind::ep), etp = grid_.size(models::GroupKind::etp);
+  routing.local_experts = routing.experts / ep;
+  const auto local = static_cast<std::size_t>(routing.local_experts), ranks = static_cast<std::size_t>(ep);
+  std::vector<std::int64_t> arriving(counts.size());
+  if (ep > 1) {
+    communicator(models::GroupKind::ep)
+        .all_to_all(counts.data(), arriving.data(), routing.local_experts, hw::DType::int64);
+  } else {
+    arriving = counts;
+  }
+  routing.sent.assign(ranks, 0);
+  routing.received.assign(ranks, 0);
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    routing.sent[i / local] += counts[i];
+    routing.received[i / local] += arriving[i];
+  }
+  std::vector<std::int64_t> of_peers = arriving;
+  if (etp > 1) {
+    of_peers.resize(arriving.size() * static_cast<std::size_t>(etp));
+    communicator(models::GroupKind::etp)
+        .all_gather(arriving.data(), of_peers.data(), static_cast<std::int64_t>(arriving.size()), hw::DType::int64);
+  }
+  routing.arriving.clear();
+  routing.received_by_peer.assign(static_cast<std::size_t>(etp), 0);
+  for (std::size_t first = 0; first < of_peers.size(); first += local) {
+    const auto from = of_peers.begin() + static_cast<std::ptrdiff_t>(first);
+    routing.arriving.emplace_back(from, from + static_cast<std::ptrdiff_t>(local));
+    for (const std::int64_t rows : routing.arriving.back()) routing.received_by_peer[first / counts.size()] += rows;
+  }
 }
 
 /// Token ids and labels of a microbatch on this rank.
@@ -103,8 +152,8 @@ void RankExecutor::fill_data(const BlockInstance& instance, const models::Pipeli
     if (tensor.kind != TensorKind::data) continue;
     const std::string_view name = tensor.name;
     const std::int64_t shift = name == "ids" ? 0 : name == "labels" || name == "next_ids" ? 1 : 2;
-    tensors[t] = new_tensor(tensor);
-    auto* to = static_cast<std::int64_t*>(tensors[t].data());
+    tensors.views[t] = new_tensor(tensor, tensors);
+    auto* to = static_cast<std::int64_t*>(tensors.views[t].data());
     const std::int64_t first = step_ * layout.gbs +
                                std::int64_t{grid_.index(models::GroupKind::dp)} * (layout.gbs / layout.dp) +
                                std::int64_t{task.microbatch} * layout.mbs;

@@ -100,7 +100,7 @@ void RankExecutor::reduce_after(const BlockInstance& instance, const models::Pip
   const bool each = program_.data_parallel.reduce == When::every_microbatch;
   if (!each && !last) return;
   if (!each && (!program_.data_parallel.reduce_overlap || program_.ends_share_embedding)) return;
-  reduce(instance);
+  reduce(instance, last);
 }
 
 bool RankExecutor::last_task_of_chunk(const models::PipelineTask& task, int index) const {
@@ -112,7 +112,7 @@ bool RankExecutor::last_task_of_chunk(const models::PipelineTask& task, int inde
   return true;
 }
 
-void RankExecutor::reduce(const BlockInstance& instance) {
+void RankExecutor::reduce(const BlockInstance& instance, bool last) {
   const models::Block& block = this->block(instance);
   for (const std::size_t index : instance.groups) {
     ParameterGroup& group = parameters_.groups()[index];
@@ -121,6 +121,7 @@ void RankExecutor::reduce(const BlockInstance& instance) {
       reduce_shard(group);
       continue;
     }
+    if (!last) continue;  // whole gradients add up over the microbatches first
     for (const models::Op& op : block.reduce) {
       if (of_experts(op) != group.expert) continue;
       device_.wait(op.stream, device_.record(models::Stream::compute));
@@ -172,7 +173,7 @@ void RankExecutor::finish_gradients() {
   const bool late = !program_.data_parallel.reduce_overlap || program_.ends_share_embedding;
   share_embedding_gradient();
   if (program_.data_parallel.reduce == When::once_a_step && late)
-    for (const BlockInstance& instance : parameters_.blocks()) reduce(instance);
+    for (const BlockInstance& instance : parameters_.blocks()) reduce(instance, true);
   device_.synchronize();
   for (ParameterGroup& group : parameters_.groups()) group.gathered = {};
   sum_over_tp();

@@ -41,6 +41,7 @@ class Derivation {
   TensorId new_gradient(TensorId of, hw::DType dtype, std::int64_t rows, std::int64_t columns) {
     const TensorId id = b_.tensor(at(of).name, TensorKind::gradient, dtype, rows, columns);
     block_.tensors.back().gradient_of = of;
+    block_.tensors.back().routed = at(of).routed;
     gradient_.resize(block_.tensors.size(), kNoTensor);
     return id;
   }
@@ -226,10 +227,11 @@ class Derivation {
     if (is_sum(work)) {
       // Of a merge, the row statistics have no gradient.
       const int step = work.function == Function::merge_attention ? 2 : 1;
+      const int operands = work.function == Function::expert_bias ? 1 : op.reads.size();
       const TensorId dy = gradient(y);
-      for (int i = 0; i < op.reads.size(); i += step)
+      for (int i = 0; i < operands; i += step)
         if (differentiable(op.reads[i])) contribute(op.reads[i], dy);
-      if (work.function != Function::add_positions) return;
+      if (work.function != Function::add_positions && work.function != Function::expert_bias) return;
     }
     derive_kernel(op, work);
   }
@@ -237,7 +239,7 @@ class Derivation {
   /// Its result's gradient is that of its operands.
   static bool is_sum(const Pointwise& work) {
     return work.function == Function::add || work.function == Function::add_positions ||
-           work.function == Function::merge_attention;
+           work.function == Function::merge_attention || work.function == Function::expert_bias;
   }
 
   /// One backward kernel: reads dy and what its function needs of the forward operands, writes the gradients of its
@@ -252,34 +254,43 @@ class Derivation {
       if (!block_.backward[kernel].reads.contains(id)) block_.backward[kernel].reads.push_back(id);
     };
     const auto writes = [&](TensorId id) { block_.backward[kernel].writes.push_back(id); };
+    for (int i = 1; i < op.writes.size(); ++i)
+      if (gradient(op.writes[i]) != kNoTensor) reads(gradient(op.writes[i]));
     if (work.kind == PointwiseKind::dropout) reads(op.writes[1]);
-    if (work.kind == PointwiseKind::router) reads(y);
-    const bool operands = reads_operands(work);
-    for (const TensorId in : op.reads)
-      if (operands || at(in).kind == TensorKind::data) reads(in);
-    bool any = false;
-    if (!is_sum(work)) {
-      InlineVector<TensorId, 8> wanted;
-      for (const TensorId in : op.reads)
-        if (differentiable(in) && !wanted.contains(in)) wanted.push_back(in);
-      if (work.kind == PointwiseKind::gated_residual) {
-        contribute(op.reads[1], gradient(y));  // the residual stream
-        wanted = {op.reads[0]};
-      }
-      for (const TensorId in : wanted) {
-        const TensorId dx = storage_gradient(in);
-        writes(dx);
-        contribute(in, dx);
-        any = true;
-      }
+    for (int i = 0; i < op.reads.size(); ++i)
+      if (reads_operand(work, i) || at(op.reads[i]).kind == TensorKind::data) reads(op.reads[i]);
+    if (work.function == Function::route) reads(y);
+    InlineVector<TensorId, 8> wanted;
+    for (int i = 0; i < op.reads.size(); ++i)
+      if (differentiable(op.reads[i]) && has_gradient_kernel(work, i) && !wanted.contains(op.reads[i]))
+        wanted.push_back(op.reads[i]);
+    if (work.kind == PointwiseKind::gated_residual) {
+      contribute(op.reads[1], gradient(y));  // the residual stream
+      wanted = {op.reads[0]};
     }
+    for (const TensorId in : wanted) {
+      const TensorId dx = storage_gradient(in);
+      writes(dx);
+      contribute(in, dx);
+    }
+    const bool any = !wanted.empty();
     for (const TensorId in : op.reads)
       if (at(in).kind == TensorKind::weight && !at(in).frozen) writes(weight_gradient(in));
     if (!any) block_.backward[kernel].weight_gradient = true;  // a table's scatter-add
   }
 
-  /// Whether the backward kernel reads what the forward kernel read.
-  static bool reads_operands(const Pointwise& work) {
+  /// Whether the kernel writes the gradient of its operand `index`.
+  static bool has_gradient_kernel(const Pointwise& work, int index) {
+    if (work.function == Function::expert_bias) return index == 1;  // of the rows' weights
+    if (work.function == Function::unpermute) return index == 0;    // the rows carry the map's weights already
+    return !is_sum(work);
+  }
+
+  /// Whether the backward kernel reads operand `index` of the forward kernel.
+  static bool reads_operand(const Pointwise& work, int index) {
+    if (work.function == Function::permute || work.function == Function::unpermute ||
+        work.function == Function::expert_bias)
+      return index > 0;
     switch (work.kind) {
       case PointwiseKind::norm:
       case PointwiseKind::qk_norm:
@@ -287,6 +298,7 @@ class Derivation {
       case PointwiseKind::modulate:
       case PointwiseKind::conv:
       case PointwiseKind::scale:
+      case PointwiseKind::router:
       case PointwiseKind::gated_residual: return true;
       default: return false;
     }
@@ -317,6 +329,10 @@ class Derivation {
       // What the row-parallel matmul will read is cast first and gathered in its narrow format.
       dy = quantised_gradient(dy, b_.at(x).kind == TensorKind::activation ? matmul_of_producer(x) : at(dy).dtype);
     }
+    if (op.writes.size() > 1) {  // rows and their weights
+      adjoint.payload = at(gradient(y)).bytes();
+      return emit_for_each(op, adjoint, kHostCollective);
+    }
     const Tensor shape = at(x);
     const bool narrow = work.kind == CollectiveKind::reduce_scatter;
     const std::int64_t columns = work.columns.count > 0 ? work.columns.count : shape.columns;
@@ -344,13 +360,24 @@ class Derivation {
   }
 
   void derive(const Op& op, const ExpertExchange& work) {
-    const TensorId x = op.reads[0], y = op.writes[0];
-    if (gradient(y) == kNoTensor) return;
+    if (gradient(op.writes[0]) == kNoTensor) return;
     ExpertExchange adjoint = work;
     adjoint.combine = !work.combine;  // the adjoint of sending copies out is summing them up, and the reverse
-    const TensorId dx = storage_gradient(x);
-    emit(op.name, adjoint, {gradient(y)}, {dx}, op.host_ops);
-    contribute(x, dx);
+    emit_for_each(op, adjoint, op.host_ops);
+  }
+
+  /// An adjoint that makes the gradient of each operand from that of the result in its place.
+  void emit_for_each(const Op& op, const Work& adjoint, float host_ops) {
+    const std::size_t mine = block_.backward.size();
+    emit(op.name, adjoint, {}, {}, host_ops);
+    for (int i = 0; i < op.writes.size(); ++i) {
+      if (gradient(op.writes[i]) == kNoTensor) continue;
+      const TensorId dx = storage_gradient(op.reads[i]);
+      block_.backward[mine].reads.push_back(gradient(op.writes[i]));
+      block_.backward[mine].writes.push_back(dx);
+    }
+    const InlineVector<TensorId, 8> gradients = block_.backward[mine].writes;
+    for (int i = 0; i < gradients.size(); ++i) contribute(op.reads[i], gradients[i]);
   }
 
   /// Backward, a ring turns the other way: the first keys and values needed are those of the next rank.

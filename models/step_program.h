@@ -37,6 +37,13 @@ enum class TensorKind : std::uint8_t {
 using TensorId = std::int16_t;
 inline constexpr TensorId kNoTensor = -1;
 
+/// Rows of a tensor that holds tokens of experts: as many as the router sends, `Tensor::rows` if it is balanced.
+enum class RoutedRows : std::uint8_t {
+  none,      ///< exactly Tensor::rows
+  received,  ///< that arrive at this rank
+  gathered,  ///< and at its ETP peers
+};
+
 /// A tensor as one rank holds it. shape: [rows, columns], sharded; elements = rows * columns.
 struct Tensor {
   const char* name = "";  ///< static text; unique within the block together with `gradient_of`
@@ -46,8 +53,9 @@ struct Tensor {
   TensorId gradient_of = kNoTensor;  ///< the activation or weight whose gradient this is
   bool kept = false;                 ///< lives from forward to backward
   bool offloaded = false;            ///< waits in host memory meanwhile
-  bool frozen = false;               ///< a weight that is not trained: no gradient
-  std::int64_t shared_columns = 0;   ///< columns that lie in another tensor's memory (v behind a norm of q and k only)
+  RoutedRows routed = RoutedRows::none;
+  bool frozen = false;              ///< a weight that is not trained: no gradient
+  std::int64_t shared_columns = 0;  ///< columns that lie in another tensor's memory (v behind a norm of q and k only)
 
   double elements() const { return static_cast<double>(rows) * static_cast<double>(columns); }
   hw::Bytes bytes() const { return {elements() * hw::bytes_per_element(dtype)}; }
@@ -75,7 +83,8 @@ struct Gemm {
   double scale = 1;           ///< of the result (LoRA's alpha / rank)
 };
 
-/// `groups` GEMMs of one shape class in one launch (the rank's experts): `rows` in all, each group its share.
+/// `groups` GEMMs of one shape class in one launch (the rank's experts): `rows` in all, each group its share. Operands
+/// as Gemm's, w [groups * out, in].
 struct GroupedGemm {
   int groups = 1;
   std::int64_t rows = 0, n = 0, k = 0;
@@ -152,9 +161,15 @@ enum class Function : std::uint8_t {
   head_norm,   ///< {x, w} -> {y}: RMS norm of each head of q (w row 0) and k (row 1), the rest as it is
   rotate,      ///< {x} -> {y}: rotary embedding of q's and k's heads; backward turns back
   mla_keys,    ///< {kv, kv_low} -> {k heads (nope | rope) | v heads}; {dy} -> {dkv, dkv_low}
-  activation,  ///< {h} -> {a}; {da, h} -> {dh}
-  add_positions,    ///< {x, table} -> {y}; {dy} -> {dtable}
-  embedding,        ///< {ids, table} -> {x}, 0 where another TP rank has the row; {dx, ids} -> {dtable}
+  activation,  ///< {h, row weights?} -> {weight a}; {da, h, weights} -> {dh, dweights}
+  add_positions,  ///< {x, table} -> {y}; {dy} -> {dtable}
+  embedding,      ///< {ids, table} -> {x}, 0 where another TP rank has the row; {dx, ids} -> {dtable}
+  route,      ///< {logits} -> {map [tokens, experts]: weights of the chosen, else 0}; {dmap, logits, map} -> {dlogits}
+  permute,    ///< {x, map} -> {rows of x by expert, their weights}; {dy, dweights, map} -> {dx, dmap}
+  unpermute,  ///< {y, map} -> {sums of each token's rows}; {dz, map} -> {dy}
+  sort_rows,  ///< {y by source and expert, weights} -> {by expert and source}; backward the reverse
+  unsort_rows,      ///< {y by expert and source} -> {by source and expert}; backward the reverse
+  expert_bias,      ///< {y, row weights?, b [experts, columns]} -> {y + weight b}; {dy, weights, b} -> {dweights?, db}
   concatenate,      ///< {a, b} -> {a | b}; {dy} -> {da, db}
   merge_attention,  ///< {o, lse, o2, lse2} -> {o, lse} of both sets of keys; its gradient is its result's
   own_columns,      ///< {dy of gathered columns} -> {dy of this TP rank's}
@@ -172,6 +187,16 @@ struct HeadColumns {
   int v_dim = 0;                ///< mla_keys: width of a value head
 };
 
+/// How the chosen experts and their weights follow from the logits.
+struct RouterRule {
+  std::int16_t top_k = 0;
+  Router score = Router::softmax;
+  bool normalised = false;
+  bool balanced =
+      false;  ///< the choice goes round by position, whatever the logits: (position * top_k + j) mod experts
+  double scaling = 1;
+};
+
 struct Pointwise {
   PointwiseKind kind = PointwiseKind::other;
   float passes = 1;
@@ -182,6 +207,8 @@ struct Pointwise {
   Activation activation = Activation::silu;
   bool gated = false;  ///< activation: x is gate | up
   double epsilon = 0;  ///< of a norm
+  RouterRule router = {};
+  bool row_parallel = false;  ///< expert_bias: the result is summed over ETP, whose first rank adds the bias
 };
 
 enum class CollectiveKind : std::uint8_t { all_reduce, all_gather, reduce_scatter, all_to_all, broadcast };
@@ -212,9 +239,9 @@ struct Collective {
   HeadExchange heads = {};   ///< all_to_all of tokens against heads
 };
 
-/// Expert dispatch or combine: `tokens` of this rank, each to `ranks_per_token` distinct ranks of which
-/// `nodes_per_token` distinct nodes, `bytes_per_token` a copy. For Dispatcher::all_to_all each of the top_k rows is
-/// sent.
+/// {x, row weights?} -> {x, row weights} of the rows that arrive. Expert dispatch or combine: `tokens` of this rank,
+/// each to `ranks_per_token` distinct ranks of which `nodes_per_token` distinct nodes, `bytes_per_token` a copy. For
+/// Dispatcher::all_to_all each of the top_k rows is sent.
 struct ExpertExchange {
   std::int64_t tokens = 0;
   double ranks_per_token = 1;  ///< expected distinct EP ranks, own rank included

@@ -12,6 +12,8 @@ struct Run {
   const OpCall& call;
 
   void operator()(const models::Gemm& work) const { run_gemm<T>(call, work); }
+  void operator()(const models::GroupedGemm& work) const { run_grouped_gemm<T>(call, work); }
+  void operator()(const models::ExpertExchange& work) const { run_expert_exchange<T>(call, work); }
   void operator()(const models::Attention& work) const { run_attention<T>(call, work); }
   void operator()(const models::Pointwise& work) const { run_pointwise<T>(call, work); }
   void operator()(const models::Collective& work) const { run_collective<T>(call, work); }

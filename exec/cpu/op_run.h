@@ -24,6 +24,19 @@ template <typename T>
 void run_pointwise(const OpCall& call, const models::Pointwise& work);
 template <typename T>
 void run_collective(const OpCall& call, const models::Collective& work);
+/// A collective over ETP, whose ranks have different numbers of rows.
+template <typename T>
+void run_over_experts_tp(const OpCall& call, const models::Collective& work);
+/// The router, and what moves rows to experts and back.
+template <typename T>
+void run_routed(const OpCall& call, const models::Pointwise& work);
+template <typename T>
+void run_grouped_gemm(const OpCall& call, const models::GroupedGemm& work);
+template <typename T>
+void run_expert_exchange(const OpCall& call, const models::ExpertExchange& work);
+/// What row weights add to the activation, forward or backward, behind its kernel.
+template <typename T>
+void weigh_activation(const OpCall& call, const models::Pointwise& work);
 template <typename T>
 void run_ring_step(const OpCall& call, const models::SendRecv& work);
 

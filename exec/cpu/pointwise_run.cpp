@@ -150,9 +150,11 @@ void run_mla_keys(const OpCall& call, const Pointwise& work) {
 template <typename T>
 void run_activation(const OpCall& call, const Pointwise& work) {
   const Matrix<T> h = matrix<T>(call.reads[work.backward ? 1 : 0]), out = matrix<T>(call.writes[0]);
+  const bool weighted = call.reads.size() > (work.backward ? 2 : 1);
   if (!work.gated) {
     work.backward ? activate_backward<T>(work.activation, matrix<T>(call.reads[0]), h, out)
                   : activate<T>(work.activation, h, out);
+    if (weighted) weigh_activation<T>(call, work);
     return;
   }
   const std::int64_t half = h.columns / 2;
@@ -163,6 +165,7 @@ void run_activation(const OpCall& call, const Pointwise& work) {
   } else {
     activate_gated<T>(work.activation, gate, up, out);
   }
+  if (weighted) weigh_activation<T>(call, work);
 }
 
 // ---- Ends of the model ----
@@ -183,16 +186,10 @@ void run_embedding(const OpCall& call, const Pointwise& work) {
 /// Rows of x are tokens of this rank, or with sequence parallelism its share of them.
 template <typename T>
 void run_add_positions(const OpCall& call, const Pointwise& work) {
-  const auto& positions = call.facts->mine();
-  const std::int64_t tokens = call.facts->batch * static_cast<std::int64_t>(positions.size());
   const Matrix<T> x = matrix<T>(call.reads[0]);
-  const std::int64_t first = x.rows < tokens ? x.rows * call.facts->tp_index : 0;
-  const auto position = [&](std::int64_t row) {
-    return positions[static_cast<std::size_t>((first + row) % static_cast<std::int64_t>(positions.size()))];
-  };
   const Matrix<T> table = matrix<T>(work.backward ? call.writes[0] : call.reads[1]);
   for (std::int64_t i = 0; i < x.rows; ++i) {
-    T* entry = table.row(position(i));
+    T* entry = table.row(call.facts->position_of_row(i, x.rows));
     if (work.backward) {
       for (std::int64_t j = 0; j < x.columns; ++j) entry[j] += x.row(i)[j];
     } else {
@@ -283,6 +280,12 @@ void run_pointwise(const OpCall& call, const models::Pointwise& work) {
     }
     case Function::loss_statistics:
     case Function::loss: return run_loss<T>(call, work);
+    case Function::route:
+    case Function::permute:
+    case Function::unpermute:
+    case Function::sort_rows:
+    case Function::unsort_rows:
+    case Function::expert_bias: return run_routed<T>(call, work);
     case Function::none:
     case Function::gated_norm: break;
   }
