@@ -169,6 +169,7 @@ void RankExecutor::backward(const models::PipelineTask& task, int index) {
       reduce_after(instance, task, index);
     }
   }
+  if (task.phase == Phase::backward) reduce_rest(task, index);
   if (task.chunk > 0) send(task.chunk - 1, task, false, gradient);
   if (task.phase == Phase::backward) saved_.erase(key);
 }

@@ -103,6 +103,14 @@ void RankExecutor::reduce_after(const BlockInstance& instance, const models::Pip
   reduce(instance, last);
 }
 
+/// Behind a whole backward pass: gradients of weights that a block uses after their own block's reduction (MTP uses the
+/// head's).
+void RankExecutor::reduce_rest(const models::PipelineTask& task, int index) {
+  if (program_.data_parallel.reduce != When::every_microbatch && !last_task_of_chunk(task, index)) return;
+  for (ParameterGroup& group : parameters_.groups())
+    if (group.whole_gradients.buffer) reduce_shard(group);
+}
+
 bool RankExecutor::last_task_of_chunk(const models::PipelineTask& task, int index) const {
   const int flush = run_.layout.microbatches / std::max(1, run_.layout.flushes);
   if (task.microbatch / flush != std::max(1, run_.layout.flushes) - 1) return false;

@@ -12,8 +12,8 @@ namespace models {
 enum class Norm { rms, layer };
 enum class Position { rotary, learned, none };
 enum class Activation { silu, gelu, relu2, swiglu_clamped };  ///< swiglu_clamped: GPT-OSS's biased, clamped GLU
-/// softmax: over all experts; softmax_of_chosen: over the chosen ones; sigmoid_bias: of each, plus a correction bias for
-/// the choice alone, which starts at 0 and is no parameter.
+/// softmax: over all experts; softmax_of_chosen: over the chosen ones; sigmoid_bias: of each, plus a correction bias
+/// for the choice alone, which starts at 0 and is no parameter.
 enum class Router { softmax, softmax_of_chosen, sigmoid_bias };
 
 /// Multi-head latent attention (DeepSeek V2, arXiv 2405.04434, section 2.1).

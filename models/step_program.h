@@ -192,6 +192,7 @@ struct RouterRule {
   std::int16_t top_k = 0;
   Router score = Router::softmax;
   bool normalised = false;
+  bool uniform = false;  ///< weights are 1 / top_k: the logits are not even computed
   bool balanced =
       false;  ///< the choice goes round by position, whatever the logits: (position * top_k + j) mod experts
   double scaling = 1;

@@ -57,13 +57,18 @@ void route(const OpCall& call, const Pointwise& work) {
     }
     std::vector<T> memory(routing.chosen.size());
     const Matrix<T> weights{memory.data(), logits.rows, rule.top_k, rule.top_k};
-    expert_weights<T>(rule, logits, routing.chosen.data(), weights);
+    if (work.router.uniform) {
+      std::fill(memory.begin(), memory.end(), static_cast<T>(rule.scaling) / static_cast<T>(rule.top_k));
+    } else {
+      expert_weights<T>(rule, logits, routing.chosen.data(), weights);
+    }
     zero(map);
     for (std::int64_t i = 0; i < map.rows; ++i)
       for (std::int64_t j = 0; j < rule.top_k; ++j)
         map.row(i)[routing.chosen[static_cast<std::size_t>(i * rule.top_k + j)]] = weights.row(i)[j];
     return;
   }
+  if (work.router.uniform) return zero(matrix<T>(call.writes[0]));
   const Matrix<T> dmap = matrix<T>(call.reads[0]), logits = matrix<T>(call.reads[1]);
   std::vector<T> memory(routing.chosen.size());
   const Matrix<T> dweights{memory.data(), dmap.rows, rule.top_k, rule.top_k};

@@ -284,6 +284,7 @@ TensorId router(BlockBuilder& b, const MoeSpec& spec, TensorId n) {
                   .router = {.top_k = static_cast<std::int16_t>(spec.top_k),
                              .score = spec.router,
                              .normalised = spec.normalised,
+                             .uniform = !context.traits().router_gemm,
                              .balanced = context.traits().routing == Routing::contiguous,
                              .scaling = spec.scaling}},
         {logits}, {map}, kHostRouter);

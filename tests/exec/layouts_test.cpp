@@ -83,25 +83,26 @@ std::vector<Case> dense() {
 /// Expert parallelism with everything else. Kimi K2 has MLA, DeepSeek V3 MTP too, GPT-OSS windows, sinks and biases.
 std::vector<Case> experts() {
   std::vector<Case> cases;
-  for (const char* layout : {
-           R"({"gpus": 2, "gbs": 8, "mbs": 1})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 1, "ep": 2})",
-           R"({"gpus": 4, "gbs": 8, "mbs": 1, "ep": 4, "zero": 1})",
-           R"({"gpus": 4, "gbs": 8, "mbs": 1, "ep": 2, "zero": 1})",
-           R"({"gpus": 4, "gbs": 8, "mbs": 1, "ep": 2, "fsdp": 4, "zero": 3})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "ep": 2})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "etp": 2})",
-           R"({"gpus": 4, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "etp": 2, "ep": 2})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2})",
-           R"({"gpus": 4, "gbs": 8, "mbs": 1, "pp": 2, "ep": 2})",
-           R"({"gpus": 4, "gbs": 8, "mbs": 1, "pp": 2, "schedule": "zb-1p", "ep": 2})",
-           R"({"gpus": 4, "gbs": 8, "mbs": 1, "cp": 2, "ep": 4})",
-           R"({"gpus": 4, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "cp": 2, "ep": 2})",
-           R"({"gpus": 8, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "pp": 2, "ep": 4, "zero": 1})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 1, "ep": 2, "recompute": {"mode": "full"}})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 1, "ep": 2, "recompute": {"mode": "selective", "modules": ["moe_act", "mla_up_proj", "layernorm"]}})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 1, "ep": 2, "recompute": {"mode": "selective", "modules": ["moe", "core_attn"]}})",
-       }) {
+  for (
+      const char* layout : {
+          R"({"gpus": 2, "gbs": 8, "mbs": 1})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 1, "ep": 2})",
+          R"({"gpus": 4, "gbs": 8, "mbs": 1, "ep": 4, "zero": 1})",
+          R"({"gpus": 4, "gbs": 8, "mbs": 1, "ep": 2, "zero": 1})",
+          R"({"gpus": 4, "gbs": 8, "mbs": 1, "ep": 2, "fsdp": 4, "zero": 3})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "ep": 2})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "etp": 2})",
+          R"({"gpus": 4, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "etp": 2, "ep": 2})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2})",
+          R"({"gpus": 4, "gbs": 8, "mbs": 1, "pp": 2, "ep": 2})",
+          R"({"gpus": 4, "gbs": 8, "mbs": 1, "pp": 2, "schedule": "zb-1p", "ep": 2})",
+          R"({"gpus": 4, "gbs": 8, "mbs": 1, "cp": 2, "ep": 4})",
+          R"({"gpus": 4, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "cp": 2, "ep": 2})",
+          R"({"gpus": 8, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "pp": 2, "ep": 4, "zero": 1})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 1, "ep": 2, "recompute": {"mode": "full"}})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 1, "ep": 2, "recompute": {"mode": "selective", "modules": ["moe_act", "mla_up_proj", "layernorm"]}})",
+          R"({"gpus": 2, "gbs": 8, "mbs": 1, "ep": 2, "recompute": {"mode": "selective", "modules": ["moe", "core_attn"]}})",
+      }) {
     for (const char* model : {"qwen3-moe", "gpt-oss", "kimi-k2", "deepseek-v3"}) cases.push_back({model, layout});
   }
   return cases;
