@@ -89,6 +89,7 @@ class LaneBuilder {
   const OpSums& work() const { return work_; }
 
  private:
+  void reserve(std::span<const std::int16_t> blocks, PassKind kind);
   int add_gather(int block, int after);
 
   const PricedProgram& priced_;
