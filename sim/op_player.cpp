@@ -21,10 +21,18 @@ bool computes(const PlayedOp& op) {
   return op.link == Link::none && (op.stream == Stream::compute || op.stream == Stream::side);
 }
 
+/// What becomes of an op.
+struct OpState {
+  double issued = 0;  ///< when the host has issued it
+  int next = kNone;   ///< next op on the same stream of the lane
+  bool done = false;
+};
+
 /// One stream of one lane: the op that runs on it, or else the one that is next.
 struct Slot {
+  const PlayedOp* ops = nullptr;  ///< of the lane
+  OpState* states = nullptr;      ///< of the lane's ops
   int lane = 0;
-  int first = 0;  ///< id of the lane's first op
   Stream stream = Stream::compute;
   Link link = Link::none;  ///< of the running op
   bool compute = false;    ///< the running op takes compute
@@ -62,13 +70,6 @@ class SlotSet {
 /// their way, and copies of activations, have streams of their own (torch: Tensor.cpu() waits for the current stream).
 bool holds_up_sync(Stream stream) { return stream != Stream::dp_comm && stream != Stream::copy; }
 
-/// What becomes of an op.
-struct OpState {
-  double issued = 0;  ///< when the host has issued it
-  int next = kNone;   ///< next op on the same stream of the lane
-  bool done = false;
-};
-
 /// How far a lane's ops have been issued, and how many of those a synchronisation has to wait for.
 struct Progress {
   int first = 0;  ///< id of its first op
@@ -104,9 +105,7 @@ class Player {
   void finish(std::size_t index);
   void open_gate(Slot& slot) const;
 
-  const PlayedOp& op(const Slot& slot) const { return lanes_[at(slot.lane)][at(slot.op)]; }
-  OpState& state(const Slot& slot, int i) { return states_[at(slot.first + i)]; }
-  const OpState& state(const Slot& slot, int i) const { return states_[at(slot.first + i)]; }
+  static const PlayedOp& op(const Slot& slot) { return slot.ops[slot.op]; }
 
   std::span<const Lane> lanes_;
   Sharing sharing_;
@@ -141,7 +140,7 @@ Player::Player(std::span<const Lane> lanes, const Sharing& sharing, bool keep_sp
   states_.resize(total);
   progress_.resize(lanes.size());
   slots_.reserve(lanes.size() * models::kStreams);
-  assert(slots_.capacity() <= 64);
+  assert(lanes.size() * models::kStreams <= 64);  // a SlotSet's bits
   to_issue_ = left_ = static_cast<int>(total);
   if (keep_spans) play_.spans.resize(lanes.size());
   int first = 0;
@@ -167,7 +166,11 @@ void Player::add_lane(int lane, int first) {
     if (heads[at(stream)] == kNone) continue;
     progress_[at(lane)].slots[at(stream)] = static_cast<std::int8_t>(slots_.size());
     waiting_.add(slots_.size());
-    slots_.push_back({.lane = lane, .first = first, .stream = static_cast<Stream>(stream), .op = heads[at(stream)]});
+    slots_.push_back({.ops = ops.data(),
+                      .states = states_.data() + first,
+                      .lane = lane,
+                      .stream = static_cast<Stream>(stream),
+                      .op = heads[at(stream)]});
   }
   if (keep_spans_) play_.spans[at(lane)].resize(ops.size());
 }
@@ -215,12 +218,12 @@ void Player::issue() {
 
 bool Player::needs_met(Slot& slot) {
   const PlayedOp& mine = op(slot);
-  if (slot.waits_for != kNone && mine.chunks <= 1 && !state(slot, slot.waits_for).done) return false;
+  if (slot.waits_for != kNone && mine.chunks <= 1 && !slot.states[slot.waits_for].done) return false;
   for (const std::int16_t need : mine.needs) {
-    if (state(slot, need).done) continue;
+    if (slot.states[need].done) continue;
     slot.waits_for = need;
     if (mine.chunks <= 1) return false;
-    const PlayedOp& its = lanes_[at(slot.lane)][at(need)];
+    const PlayedOp& its = slot.ops[need];
     const auto producer_slot = at(progress_[at(slot.lane)].slots[at(static_cast<int>(its.stream))]);
     Slot& producer = slots_[producer_slot];
     if (producer.op != need || !running_.has(producer_slot)) {
@@ -252,7 +255,7 @@ bool Player::start_some() {
     if (slot.op >= progress_[at(slot.lane)].issued) return;
     if (!slot.ready) {
       if (!needs_met(slot)) return;
-      const double issued = state(slot, slot.op).issued;
+      const double issued = slot.states[slot.op].issued;
       if (issued > now_) {
         next_issue_ = std::min(next_issue_, issued);
         return;
@@ -294,7 +297,7 @@ void Player::start(std::size_t index) {
 
 void Player::open_gate(Slot& slot) const {
   for (const std::int16_t need : op(slot).needs)
-    if (!state(slot, need).done) return;
+    if (!slot.states[need].done) return;
   if (slot.stop == slot.gate) slot.stop = 0;
   slot.gate = 0;
 }
@@ -315,7 +318,7 @@ void Player::count_running() {
     if (slot.link == Link::nvlink) share_ = std::max(share_, sharing_.nvlink_sm_share);
     if (slot.link == Link::nic) share_ = std::max(share_, sharing_.nic_sm_share);
   });
-  slow_ = computing_ > 0 ? computing_ / (1 - share_) : 1;
+  slow_ = computing_ > 0 && (computing_ > 1 || share_ > 0) ? computing_ / (1 - share_) : 1;
 }
 
 double Player::time_to_next() {
@@ -348,7 +351,7 @@ void Player::advance(double dt) {
   now_ += dt;
   active_.each([&](std::size_t index) {
     Slot& slot = slots_[index];
-    slot.left -= dt / slot.slowness;
+    slot.left -= slot.slowness == 1 ? dt : dt / slot.slowness;
     if (slot.left > slot.stop + slot.sliver) return;
     slot.left = slot.stop;
     if (slot.stop > slot.gate) {
@@ -369,7 +372,7 @@ void Player::finish(std::size_t index) {
   if (keep_spans_) play_.spans[at(slot.lane)][at(slot.op)] = {{slot.started}, {now_}};
   if (slot.stream != Stream::dp_comm) play_.main_end.value = now_;
   if (slot.stream == Stream::compute && slot.compute) device_taken_ = false;
-  OpState& ended = state(slot, slot.op);
+  OpState& ended = slot.states[slot.op];
   ended.done = true;
   slot.op = ended.next;
   slot.waits_for = kNone;

@@ -96,7 +96,7 @@ void PipelinePlayer::find_steady(Stage& stage, const std::vector<PipelineTask>& 
   if (forwards_end > warm_up) stage.merge_from = warm_up - 1, stage.merge_to = forwards_end;
 }
 
-bool PipelinePlayer::merges(const Stage& stage, const std::vector<PipelineTask>& order) const {
+inline bool PipelinePlayer::merges(const Stage& stage, const std::vector<PipelineTask>& order) const {
   if (stage.next < stage.merge_from || stage.next + 1 > stage.merge_to) return false;
   const PipelineTask &forward = order[stage.next], &backward = order[stage.next + 1];
   return forward.phase == Phase::forward && backward.phase == Phase::backward &&
@@ -104,8 +104,7 @@ bool PipelinePlayer::merges(const Stage& stage, const std::vector<PipelineTask>&
 }
 
 /// Adds the task to the turn, unless what it needs is not there yet: then the stage waits for that.
-inline bool PipelinePlayer::take(Stage& stage, const PipelineTask& task, Turn& turn) const {
-  const Way& mine = way(task);
+inline bool PipelinePlayer::take(Stage& stage, const PipelineTask& task, const Way& mine, Turn& turn) const {
   turn.length += mine.duration + (task.microbatch == mine.extra_at ? mine.extra : 0);
   if (mine.needed == kNothing) return true;
   const std::size_t needed = mine.needed + static_cast<std::size_t>(task.microbatch);
@@ -120,8 +119,7 @@ inline bool PipelinePlayer::take(Stage& stage, const PipelineTask& task, Turn& t
 }
 
 /// Makes the result known, holds the sender if sends do, and wakes a stage that waits for it.
-inline void PipelinePlayer::publish(Stage& stage, const PipelineTask& task) {
-  const Way& mine = way(task);
+inline void PipelinePlayer::publish(Stage& stage, const PipelineTask& task, const Way& mine) {
   if (mine.result == kNothing) return;
   const double end = task.microbatch == mine.extra_at ? stage.end - mine.early : stage.end;
   const std::size_t id = mine.result + static_cast<std::size_t>(task.microbatch);
@@ -135,29 +133,28 @@ inline void PipelinePlayer::publish(Stage& stage, const PipelineTask& task) {
 }
 
 void PipelinePlayer::advance(int stage_index, std::vector<TaskSpan>* spans) {
-  Stage& stage = stages_[static_cast<std::size_t>(stage_index)];
+  Stage stage = stages_[static_cast<std::size_t>(stage_index)];  // a copy, which stays in registers
   const std::vector<PipelineTask>& order = orders_[static_cast<std::size_t>(stage_index)];
   while (stage.next < order.size()) {
     const PipelineTask& task = order[stage.next];
+    const Way& mine = way(task);
     const PipelineTask* partner = merge_ && merges(stage, order) ? &task + 1 : nullptr;
     Turn turn{.idle_until = stage.end, .start = std::max(stage.end, stage.sent), .length = 0};
-    if (!take(stage, task, turn)) return;
-    if (partner) {
-      if (!take(stage, *partner, turn)) return;
-      turn.length -=
-          (saving_[static_cast<std::size_t>(task.chunk)] + saving_[static_cast<std::size_t>(partner->chunk)]) / 2;
-    }
+    if (!take(stage, task, mine, turn) || (partner && !take(stage, *partner, way(*partner), turn))) break;
+    if (partner) turn.length -= (saving(task) + saving(*partner)) / 2;
     if (stage.start < 0) stage.start = turn.start;
     stage.wait_send += turn.start - std::max(turn.idle_until, 0.0);
     stage.busy += turn.length;
     stage.end = turn.start + turn.length;
-    for (const PipelineTask* part : {&task, partner}) {
-      if (!part) continue;
-      publish(stage, *part);
-      if (spans) spans->push_back({stage_index, *part, {turn.start}, {stage.end}});
-      ++stage.next;
-    }
+    publish(stage, task, mine);
+    if (spans) spans->push_back({stage_index, task, {turn.start}, {stage.end}});
+    ++stage.next;
+    if (!partner) continue;
+    publish(stage, *partner, way(*partner));
+    if (spans) spans->push_back({stage_index, *partner, {turn.start}, {stage.end}});
+    ++stage.next;
   }
+  stages_[static_cast<std::size_t>(stage_index)] = stage;
 }
 
 void PipelinePlayer::run(std::vector<TaskSpan>* spans) {

@@ -67,14 +67,15 @@ class PipelinePlayer {
   const Way& way(const models::PipelineTask& task) const {
     return ways_[static_cast<std::size_t>(task.chunk) * kPhases + static_cast<std::size_t>(task.phase)];
   }
+  double saving(const models::PipelineTask& task) const { return saving_[static_cast<std::size_t>(task.chunk)]; }
   void read_chunks(const models::Layout& layout, const PipelineTimes& times);
   void fill_durations(int chunk, const ChunkTimes& times);
   void fill_results(int chunk, bool first, bool last);
   void find_steady(Stage& stage, const std::vector<models::PipelineTask>& order);
   bool merges(const Stage& stage, const std::vector<models::PipelineTask>& order) const;
-  bool take(Stage& stage, const models::PipelineTask& task, Turn& turn) const;
+  bool take(Stage& stage, const models::PipelineTask& task, const Way& mine, Turn& turn) const;
   void advance(int stage, std::vector<TaskSpan>* spans);
-  void publish(Stage& stage, const models::PipelineTask& task);
+  void publish(Stage& stage, const models::PipelineTask& task, const Way& mine);
 
   static constexpr std::size_t kPhases = 4;
   const Orders& orders_;
