@@ -21,11 +21,30 @@ bool computes(const PlayedOp& op) {
   return op.link == Link::none && (op.stream == Stream::compute || op.stream == Stream::side);
 }
 
+/// A set of slots, visited in their order.
+class SlotSet {
+ public:
+  void add(std::size_t slot) { bits_ |= std::uint64_t{1} << slot; }
+  void add(const SlotSet& others) { bits_ |= others.bits_; }
+  void remove(std::size_t slot) { bits_ &= ~(std::uint64_t{1} << slot); }
+  bool has(std::size_t slot) const { return (bits_ >> slot & 1) != 0; }
+  /// Calls visit(slot) for each member that there is now.
+  template <typename Visit>
+  void each(const Visit& visit) const {
+    for (std::uint64_t left = bits_; left != 0; left &= left - 1)
+      visit(static_cast<std::size_t>(std::countr_zero(left)));
+  }
+
+ private:
+  std::uint64_t bits_ = 0;
+};
+
 /// What becomes of an op.
 struct OpState {
   double issued = 0;  ///< when the host has issued it
   int next = kNone;   ///< next op on the same stream of the lane
   bool done = false;
+  SlotSet blocked;  ///< slots whose next op waits for its end
 };
 
 /// One stream of one lane: the op that runs on it, or else the one that is next.
@@ -38,7 +57,6 @@ struct Slot {
   bool compute = false;    ///< the running op takes compute
   bool ready = false;      ///< the next op's needs have ended and the host has issued it
   int op = kNone;          ///< index in the lane; kNone when drained
-  int waits_for = kNone;   ///< a need last seen unfinished, so that the others are not looked at again
   double left = 0;         ///< work left of the running op, s
   double gate = 0;         ///< `left` may not fall below this before the op's needs have ended (chunks)
   double stop = 0;         ///< `left` at which something happens: the end, the gate, or a dependant that may start
@@ -47,23 +65,6 @@ struct Slot {
   double started = 0;
 
   bool paused() const { return left <= gate && gate > 0; }
-};
-
-/// A set of slots, visited in their order.
-class SlotSet {
- public:
-  void add(std::size_t slot) { bits_ |= std::uint64_t{1} << slot; }
-  void remove(std::size_t slot) { bits_ &= ~(std::uint64_t{1} << slot); }
-  bool has(std::size_t slot) const { return (bits_ >> slot & 1) != 0; }
-  /// Calls visit(slot) for each member that there is now.
-  template <typename Visit>
-  void each(const Visit& visit) const {
-    for (std::uint64_t left = bits_; left != 0; left &= left - 1)
-      visit(static_cast<std::size_t>(std::countr_zero(left)));
-  }
-
- private:
-  std::uint64_t bits_ = 0;
 };
 
 /// A synchronisation waits for the stream it is called on, and so for what that waits for. Gradients and parameters on
@@ -94,7 +95,7 @@ class Player {
   void issue();
   int lane_to_issue() const;
   bool host_synchronised(int lane);
-  bool needs_met(Slot& slot);
+  bool needs_met(std::size_t index);
   void start_ready();
   bool start_some();
   void start(std::size_t index);
@@ -114,7 +115,7 @@ class Player {
   std::vector<OpState> states_;  ///< by lane and op
   std::vector<Slot> slots_;
   std::vector<Progress> progress_;  ///< by lane
-  SlotSet waiting_;                 ///< slots whose next op has not started
+  SlotSet waiting_;                 ///< slots whose next op may start, as far as is known
   SlotSet running_;
   SlotSet active_;  ///< running and not paused: what count_running found
   SlotSet gated_;   ///< running, with a gate still closed
@@ -216,13 +217,17 @@ void Player::issue() {
   }
 }
 
-bool Player::needs_met(Slot& slot) {
+/// Looks at a slot no more until the end of a need that it has to wait for.
+bool Player::needs_met(std::size_t index) {
+  const Slot& slot = slots_[index];
   const PlayedOp& mine = op(slot);
-  if (slot.waits_for != kNone && mine.chunks <= 1 && !slot.states[slot.waits_for].done) return false;
   for (const std::int16_t need : mine.needs) {
     if (slot.states[need].done) continue;
-    slot.waits_for = need;
-    if (mine.chunks <= 1) return false;
+    if (mine.chunks <= 1) {
+      waiting_.remove(index);
+      slot.states[need].blocked.add(index);
+      return false;
+    }
     const PlayedOp& its = slot.ops[need];
     const auto producer_slot = at(progress_[at(slot.lane)].slots[at(static_cast<int>(its.stream))]);
     Slot& producer = slots_[producer_slot];
@@ -254,7 +259,7 @@ bool Player::start_some() {
     Slot& slot = slots_[index];
     if (slot.op >= progress_[at(slot.lane)].issued) return;
     if (!slot.ready) {
-      if (!needs_met(slot)) return;
+      if (!needs_met(index)) return;
       const double issued = slot.states[slot.op].issued;
       if (issued > now_) {
         next_issue_ = std::min(next_issue_, issued);
@@ -374,14 +379,13 @@ void Player::finish(std::size_t index) {
   if (slot.stream == Stream::compute && slot.compute) device_taken_ = false;
   OpState& ended = slot.states[slot.op];
   ended.done = true;
+  waiting_.add(ended.blocked);
   slot.op = ended.next;
-  slot.waits_for = kNone;
   slot.ready = false;
   running_.remove(index);
   if (slot.op != kNone) waiting_.add(index);
   --left_;
-  progress_[at(slot.lane)].unfinished -= holds_up_sync(slot.stream);
-  issue();
+  if (holds_up_sync(slot.stream) && --progress_[at(slot.lane)].unfinished == 0) issue();
 }
 
 Play Player::run() {
