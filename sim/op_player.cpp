@@ -28,6 +28,8 @@ class SlotSet {
   void add(const SlotSet& others) { bits_ |= others.bits_; }
   void remove(std::size_t slot) { bits_ &= ~(std::uint64_t{1} << slot); }
   bool has(std::size_t slot) const { return (bits_ >> slot & 1) != 0; }
+  /// Its only member; kNone if it has none or more.
+  int only() const { return std::has_single_bit(bits_) ? std::countr_zero(bits_) : kNone; }
   /// Calls visit(slot) for each member that there is now.
   template <typename Visit>
   void each(const Visit& visit) const {
@@ -99,6 +101,7 @@ class Player {
   void start_ready();
   bool start_some();
   void start(std::size_t index);
+  bool step_alone();
   void count_running();
   double time_to_next();
   void account(double dt);
@@ -213,7 +216,8 @@ void Player::issue() {
     host_.time += next.host.value;
     progress.unfinished += holds_up_sync(next.stream);
     states_[at(progress.first + progress.issued)].issued = host_.time;
-    progress.share = ++progress.issued / static_cast<double>(progress.size);
+    ++progress.issued;
+    if (progress_.size() > 1) progress.share = progress.issued / static_cast<double>(progress.size);
   }
 }
 
@@ -281,7 +285,7 @@ bool Player::start_some() {
   return true;
 }
 
-void Player::start(std::size_t index) {
+inline void Player::start(std::size_t index) {
   Slot& slot = slots_[index];
   const PlayedOp& mine = op(slot);
   waiting_.remove(index);
@@ -305,6 +309,23 @@ void Player::open_gate(Slot& slot) const {
     if (!slot.states[need].done) return;
   if (slot.stop == slot.gate) slot.stop = 0;
   slot.gate = 0;
+}
+
+/// If nothing runs beside an op and nothing happens before its end but that the host issues others, it goes on at full
+/// speed, up to its end or that. False if it is not so.
+bool Player::step_alone() {
+  const int index = running_.only();
+  if (index == kNone) return false;
+  Slot& slot = slots_[at(index)];
+  if (slot.gate > 0 || slot.stop > 0) return false;
+  const double dt = std::min(next_issue_ - now_, slot.left);
+  if (slot.compute) play_.compute_busy.value += dt;
+  else if (slot.stream == Stream::host) play_.exposed_host.value += dt;
+  else play_.exposed_comm.value += dt, play_.exposed[at(static_cast<int>(slot.stream))].value += dt;
+  now_ += dt;
+  slot.left -= dt;
+  if (slot.left <= slot.sliver) finish(at(index));
+  return true;
 }
 
 void Player::count_running() {
@@ -391,6 +412,7 @@ void Player::finish(std::size_t index) {
 Play Player::run() {
   while (left_ > 0) {
     start_ready();
+    if (step_alone()) continue;
     count_running();
     const double dt = time_to_next();
     assert(dt < kNever);
