@@ -40,6 +40,7 @@ PricedList price_list(const CostModel& model, const models::Block& block, const 
                         .sync = std::holds_alternative<models::HostSync>(op.work),
                         .needs = op.needs});
     list.weight_gradient.push_back(op.weight_gradient);
+    list.splits |= op.weight_gradient;
     count(list.work[op.weight_gradient ? 1 : 0], op, list.ops.back(), price);
   }
   return list;
@@ -121,9 +122,10 @@ bool reduces(const models::DataParallel& dp, PassKind kind, bool edge) {
 int LaneBuilder::add_list(const PricedList& list, int after, int gathered, PassKind kind) {
   const int earlier = before_;
   place_.assign(list.ops.size(), -1);
+  const bool whole = kind == PassKind::forward || kind == PassKind::backward;
   int output = -1;
   for (std::size_t i = 0; i < list.ops.size(); ++i) {
-    if (skipped(list, i, kind)) continue;
+    if (!whole && skipped(list, i, kind)) continue;
     const PlayedOp& alone = list.ops[i];
     PlayedOp& op = ops_.emplace_back(alone);
     op.host = host_factor_ * op.host;
@@ -144,7 +146,7 @@ int LaneBuilder::add_list(const PricedList& list, int after, int gathered, PassK
   }
   before_ = after;
   if (kind != PassKind::weight_grad) work_.add(list.work[0]);
-  if (kind != PassKind::input_grad) work_.add(list.work[1]);
+  if (kind != PassKind::input_grad && list.splits) work_.add(list.work[1]);
   return output;
 }
 

@@ -29,7 +29,7 @@ class SlotSet {
   void remove(std::size_t slot) { bits_ &= ~(std::uint64_t{1} << slot); }
   bool has(std::size_t slot) const { return (bits_ >> slot & 1) != 0; }
   /// Its only member; kNone if it has none or more.
-  int only() const { return std::has_single_bit(bits_) ? std::countr_zero(bits_) : kNone; }
+  int only() const { return bits_ != 0 && (bits_ & (bits_ - 1)) == 0 ? std::countr_zero(bits_) : kNone; }
   /// Calls visit(slot) for each member that there is now.
   template <typename Visit>
   void each(const Visit& visit) const {
@@ -393,7 +393,7 @@ void Player::advance(double dt) {
   });
 }
 
-void Player::finish(std::size_t index) {
+inline void Player::finish(std::size_t index) {
   Slot& slot = slots_[index];
   if (keep_spans_) play_.spans[at(slot.lane)][at(slot.op)] = {{slot.started}, {now_}};
   if (slot.stream != Stream::dp_comm) play_.main_end.value = now_;

@@ -114,7 +114,8 @@ inline bool PipelinePlayer::take(Stage& stage, const PipelineTask& task, const W
     return false;
   }
   turn.idle_until = std::max(turn.idle_until, done);
-  turn.start = std::max(turn.start, (overlapped_ ? done : std::max(done, stage.end)) + mine.receive);
+  const double sent = overlapped_ ? done : std::max(done, stage.end);
+  turn.start = std::max(turn.start, sent + mine.receive);
   return true;
 }
 
