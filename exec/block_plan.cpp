@@ -47,6 +47,12 @@ PassPlan plan_pass(const models::Block& block, Phase phase) {
   return plan;
 }
 
+bool PassPlan::needs(TensorId id) const {
+  return std::any_of(steps.begin(), steps.end(), [id](const Step& step) {
+    return std::find(step.release.begin(), step.release.end(), id) != step.release.end();
+  });
+}
+
 bool moves(const models::Op& op, const PassPlan::Step& step) {
   return std::get_if<models::TpCopy>(&op.work) != nullptr &&
          std::find(step.release.begin(), step.release.end(), op.reads[0]) != step.release.end();

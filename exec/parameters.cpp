@@ -136,7 +136,7 @@ void Parameters::lay_out(ParameterGroup& group) const {
 
 void Parameters::allocate(ParameterGroup& group, Device& device, hw::DType dtype) const {
   group.weights = new_view(device, group.weights_sharded ? group.total / group.shards : group.total, dtype);
-  group.gradients = new_view(device, group.weights_sharded ? group.owned() : group.trained, dtype);
+  if (!group.weights_sharded) group.gradients = new_view(device, group.trained, dtype);
   group.first_moments = new_view(device, group.owned(), dtype);
   group.second_moments = new_view(device, group.owned(), dtype);
   for (const View& states : {group.weights, group.first_moments, group.second_moments})

@@ -83,7 +83,8 @@ StepResult RankExecutor::step(std::int64_t step, const TokenSource& tokens) {
   step_ = step;
   loss_ = 0;
   device_.reset_peak();
-  for (const ParameterGroup& group : parameters_.groups()) device_.fill_zero(group.gradients, models::Stream::compute);
+  for (const ParameterGroup& group : parameters_.groups())
+    if (group.gradients.buffer) device_.fill_zero(group.gradients, models::Stream::compute);
   if (step > 0) gather_weights();
   const auto& tasks = rank_program_.tasks;
   for (int flush = 0; flush < std::max(1, run_.layout.flushes); ++flush) {
@@ -132,7 +133,7 @@ void RankExecutor::forward(const models::PipelineTask& task, int index) {
     fill_data(instance, task, tensors);
     begin_gather(instance);
     run_pass(instance, Phase::forward, tensors, index, position);
-    end_gather(instance, false);
+    end_gather(instance);
     if (block.output != models::kNoTensor) {
       View& output = tensors[block.output];
       x = output;
@@ -161,15 +162,17 @@ void RankExecutor::backward(const models::PipelineTask& task, int index) {
     if (block.input_gradient != models::kNoTensor) {
       View& mine = tensors[block.input_gradient];
       gradient = mine;
-      if (task.phase == Phase::backward) mine = {};
+      if (task.phase == Phase::backward || !plan(instance.block, Phase::weight_grad).needs(block.input_gradient))
+        mine = {};
     }
-    end_gather(instance, true);
+    end_gather(instance);
     if (task.phase == Phase::backward) {
       tensors = {};
       reduce_after(instance, task, index);
     }
   }
   if (task.phase == Phase::backward) reduce_rest(task, index);
+  release_gathered(task.chunk);
   if (task.chunk > 0) send(task.chunk - 1, task, false, gradient);
   if (task.phase == Phase::backward) saved_.erase(key);
 }

@@ -87,7 +87,8 @@ class RankExecutor {
   // Data parallelism and the end of a step
   std::vector<std::size_t> used_groups(const BlockInstance& instance) const;
   void begin_gather(const BlockInstance& instance);
-  void end_gather(const BlockInstance& instance, bool backward);
+  void end_gather(const BlockInstance& instance);
+  void release_gathered(int chunk);
   void begin_gradients(const BlockInstance& instance);
   void reduce_after(const BlockInstance& instance, const models::PipelineTask& task, int index);
   void reduce_rest(const models::PipelineTask& task, int index);

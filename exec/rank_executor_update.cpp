@@ -78,10 +78,17 @@ void RankExecutor::begin_gather(const BlockInstance& instance) {
   }
 }
 
-void RankExecutor::end_gather(const BlockInstance& instance, bool backward) {
-  const When when = program_.data_parallel.gather;
-  if (when == When::once_a_step || (when == When::every_microbatch && !backward)) return;
+void RankExecutor::end_gather(const BlockInstance& instance) {
+  if (program_.data_parallel.gather != When::every_pass) return;
   for (const std::size_t index : used_groups(instance)) parameters_.groups()[index].gathered = {};
+}
+
+/// Behind a whole backward pass, where weights stay gathered from forward on.
+void RankExecutor::release_gathered(int chunk) {
+  if (program_.data_parallel.gather != When::every_microbatch) return;
+  for (const BlockInstance& instance : parameters_.blocks())
+    if (instance.chunk == chunk)
+      for (const std::size_t index : used_groups(instance)) parameters_.groups()[index].gathered = {};
 }
 
 /// FSDP: whole gradients of one microbatch, until they are reduced to this rank's share.
@@ -155,7 +162,12 @@ void RankExecutor::reduce_shard(ParameterGroup& group) {
     launch_collective(*replicas, share, share, -1);
     device_.wait(models::Stream::compute, device_.record(replicas->stream));
   }
-  device_.add(share, group.gradients, models::Stream::compute);
+  if (group.gradients.buffer) {
+    device_.add(share, group.gradients, models::Stream::compute);
+  } else {
+    group.gradients = parameters_.new_whole(group, device_, group.owned());
+    device_.copy(share, group.gradients, models::Stream::compute);
+  }
   group.whole_gradients = {};
 }
 
@@ -267,6 +279,7 @@ void RankExecutor::update(std::int64_t step, double norm) {
                     slice(group.weights, weight, count), slice(group.first_moments, state, count),
                     slice(group.second_moments, state, count));
     }
+    if (group.weights_sharded) group.gradients = {};  // they come with the next step's first backward pass
   }
 }
 

@@ -19,8 +19,7 @@ class Derivation {
   void run() {
     seed();
     for (std::size_t i = block_.forward.size(); i-- > 0;) {
-      // A copy: adding tensors moves nothing that is read here, but ops are values.
-      const Op op = block_.forward[i];
+      const Op& op = block_.forward[i];  // the list stays as it is
       source_ = &op;
       std::visit([&](const auto& work) { derive(op, work); }, op.work);
     }
@@ -42,7 +41,6 @@ class Derivation {
     const TensorId id = b_.tensor(at(of).name, TensorKind::gradient, dtype, rows, columns);
     block_.tensors.back().gradient_of = of;
     block_.tensors.back().routed = at(of).routed;
-    gradient_.resize(block_.tensors.size(), kNoTensor);
     return id;
   }
 
@@ -110,7 +108,6 @@ class Derivation {
       const TensorId id = b_.tensor(tensor.name, TensorKind::weight_gradient, b_.context().traits().grad_dtype,
                                     tensor.rows, tensor.columns);
       block_.tensors.back().gradient_of = w;
-      gradient_.resize(block_.tensors.size(), kNoTensor);
       gradient_[static_cast<std::size_t>(w)] = id;
       return id;
     }
@@ -440,7 +437,7 @@ class Derivation {
 
   BlockBuilder& b_;
   Block& block_;
-  std::vector<TensorId> gradient_;  ///< of each tensor so far
+  std::vector<TensorId> gradient_;  ///< of each tensor of the forward graph so far
   const Op* source_ = nullptr;      ///< the forward op being differentiated
 };
 

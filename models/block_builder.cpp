@@ -13,8 +13,9 @@ constexpr float kHostPointwise = 1, kHostLinear = 3, kHostCast = 4, kHostCollect
 }  // namespace
 
 BlockBuilder::BlockBuilder(const BlockContext& context, Block& block) : context_(context), block_(block) {
-  block_.tensors.reserve(96);
-  block_.forward.reserve(40);
+  block_.tensors.reserve(192);
+  block_.weights.reserve(16);
+  block_.forward.reserve(64);
 }
 
 TensorId BlockBuilder::tensor(const char* name, TensorKind kind, hw::DType dtype, std::int64_t rows,

@@ -378,6 +378,9 @@ struct Block {
   hw::Bytes kept;                         ///< activations from forward to backward, per microbatch, on the device
   hw::Bytes offloaded;                    ///< of the kept ones, those that wait in host memory
   hw::Bytes forward_peak, backward_peak;  ///< transient bytes beyond kept ones, at the worst op
+  hw::Bytes input_grad_peak;              ///< of a backward pass that leaves what weight gradients read
+  /// FSDP that gathers a block when it begins: its whole weights while it runs, and in backward its whole gradients.
+  hw::Bytes gathered, whole_gradients;
   /// What the weight-gradient ops read, inputs and output gradients: held from input gradients to weight gradients
   /// where a schedule runs them apart (WeightGradStore of arXiv 2401.10241's fork).
   hw::Bytes held_for_weights;
