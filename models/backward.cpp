@@ -209,13 +209,29 @@ class Derivation {
   }
 
   void derive(const Op& op, const Scan& work) {
+    const TensorId xbc = op.reads[0], steps = op.reads[1], w = op.reads[2], y = op.writes[0];
+    if (gradient(y) == kNoTensor) return;
     Scan back = work;
     back.backward = true;
-    const TensorId y = op.writes[0];
-    if (gradient(y) == kNoTensor) return;
-    const TensorId dx = storage_gradient(op.reads[0]);
-    emit(op.name, back, {gradient(y), op.reads[0], op.reads[1]}, {dx}, op.host_ops);
-    contribute(op.reads[0], dx);
+    const TensorId dxbc = storage_gradient(xbc);
+    Op& kernel = emit(op.name, back, {gradient(y), xbc, steps, w}, {dxbc}, op.host_ops);
+    kernel.writes.push_back(whole_gradient(steps));
+    if (!at(w).frozen) kernel.writes.push_back(weight_gradient(w));
+    contribute(xbc, dxbc);
+  }
+
+  /// The gradient of a tensor of which each reader has columns of its own: each writes those.
+  TensorId whole_gradient(TensorId of) {
+    if (gradient(of) == kNoTensor) {
+      const TensorId whole = storage_gradient(of);
+      gradient_[static_cast<std::size_t>(of)] = whole;
+    }
+    return gradient(of);
+  }
+
+  /// Whether an op of this kind works on some columns of its operand `index`, which are no other op's.
+  static bool has_columns_of(const Pointwise& work, int index) {
+    return (work.function == Function::conv && index == 0) || (work.function == Function::gated_norm && index == 1);
   }
 
   void derive(const Op& op, const Pointwise& work) {
@@ -257,25 +273,22 @@ class Derivation {
     const bool operands = reads_operands(work);
     for (const TensorId in : op.reads)
       if (operands || at(in).kind == TensorKind::data) reads(in);
-    bool any = false;
-    if (!is_sum(work)) {
-      InlineVector<TensorId, 8> wanted;
-      for (const TensorId in : op.reads)
-        if (differentiable(in) && !wanted.contains(in)) wanted.push_back(in);
-      if (work.kind == PointwiseKind::gated_residual) {
-        contribute(op.reads[1], gradient(y));  // the residual stream
-        wanted = {op.reads[0]};
+    InlineVector<TensorId, 8> wanted;
+    for (int i = 0; i < op.reads.size() && !is_sum(work); ++i) {
+      const TensorId in = op.reads[i];
+      if (!differentiable(in) || wanted.contains(in)) continue;
+      if (work.kind == PointwiseKind::gated_residual && i == 1) {
+        contribute(in, gradient(y));  // the residual stream
+        continue;
       }
-      for (const TensorId in : wanted) {
-        const TensorId dx = storage_gradient(in);
-        writes(dx);
-        contribute(in, dx);
-        any = true;
-      }
+      wanted.push_back(in);
+      const TensorId dx = has_columns_of(work, i) ? whole_gradient(in) : storage_gradient(in);
+      writes(dx);
+      if (!has_columns_of(work, i)) contribute(in, dx);
     }
     for (const TensorId in : op.reads)
       if (at(in).kind == TensorKind::weight && !at(in).frozen) writes(weight_gradient(in));
-    if (!any) block_.backward[kernel].weight_gradient = true;  // a table's scatter-add
+    if (wanted.empty()) block_.backward[kernel].weight_gradient = true;  // a table's scatter-add
   }
 
   /// Whether the backward kernel reads what the forward kernel read.

@@ -108,9 +108,13 @@ struct Attention {
 };
 
 /// Mamba-2 state-space scan over chunks (arXiv 2405.21060, listing 1).
+///   forward   {x | B | C side by side, t, w} -> {y}; t has `heads` columns of raw step widths from `first_step` on
+///   backward  {dy, x | B | C, t, w} -> {dx | dB | dC, the same columns of dt, dw}
+///   w [3, heads]: rows A_log, D, dt_bias
 struct Scan {
   std::int64_t tokens = 0;
   int heads = 0, head_dim = 0, state = 0, groups = 0;
+  std::int64_t first_step = 0;
   bool backward = false;
 };
 
@@ -148,7 +152,9 @@ enum class Function : std::uint8_t {
   add,            ///< {a, b} -> {a + b}; its gradient is its result's
   sum_gradients,  ///< {da, db} -> {da + db}
   norm,           ///< {x, w} -> {y}; {dy, x, w} -> {dx, dw}. w: scale, and with Norm::layer shift, [1 or 2, columns]
-  gated_norm,  ///< {x, z, w} -> {norm(x * silu(z))}; {dy, x, z, w} -> {dx, dz, dw}. z: the first columns of its tensor
+  gated_norm,     ///< {x, z, w} -> {norm(x * silu(z))} of each group; {dy, x, z, w} -> {dx, dz, dw}; z: `part` of its
+                  ///< tensor
+  conv,        ///< {x, w} -> {silu(x * w)} causal; {dy, x, w} -> {dx, dw}; x: `part` of its tensor. w: taps, then bias
   head_norm,   ///< {x, w} -> {y}: RMS norm of each head of q (w row 0) and k (row 1), the rest as it is
   rotate,      ///< {x} -> {y}: rotary embedding of q's and k's heads; backward turns back
   mla_keys,    ///< {kv, kv_low} -> {k heads (nope | rope) | v heads}; {dy} -> {dkv, dkv_low}
@@ -172,6 +178,11 @@ struct HeadColumns {
   int v_dim = 0;                ///< mla_keys: width of a value head
 };
 
+/// Columns of an operand that an op works on; `count` 0: all.
+struct ColumnRange {
+  std::int64_t first = 0, count = 0;
+};
+
 struct Pointwise {
   PointwiseKind kind = PointwiseKind::other;
   float passes = 1;
@@ -182,17 +193,14 @@ struct Pointwise {
   Activation activation = Activation::silu;
   bool gated = false;  ///< activation: x is gate | up
   double epsilon = 0;  ///< of a norm
+  int groups = 1;      ///< gated_norm: of columns with statistics of their own
+  ColumnRange part = {};
 };
 
 enum class CollectiveKind : std::uint8_t { all_reduce, all_gather, reduce_scatter, all_to_all, broadcast };
 /// Which ranks take part. Ranks are ordered tp, cp, ep/dp, pp, innermost first, as Megatron and torch meshes do.
 enum class GroupKind : std::uint8_t { tp, cp, ep, etp, dp, dp_cp, expert_dp, pp, fsdp, replica };
 inline constexpr int kGroups = 10;
-
-/// Columns of an operand that an op works on; `count` 0: all.
-struct ColumnRange {
-  std::int64_t first = 0, count = 0;
-};
 
 /// An all-to-all of [tokens / n, columns] against [tokens, columns / n]: each piece of the columns is divided over the
 /// ranks by itself.

@@ -23,6 +23,12 @@ void run_attention(const OpCall& call, const models::Attention& work);
 template <typename T>
 void run_pointwise(const OpCall& call, const models::Pointwise& work);
 template <typename T>
+void run_scan(const OpCall& call, const models::Scan& work);
+template <typename T>
+void run_conv(const OpCall& call, const models::Pointwise& work);
+template <typename T>
+void run_gated_norm(const OpCall& call, const models::Pointwise& work);
+template <typename T>
 void run_collective(const OpCall& call, const models::Collective& work);
 template <typename T>
 void run_ring_step(const OpCall& call, const models::SendRecv& work);

@@ -283,8 +283,9 @@ void run_pointwise(const OpCall& call, const models::Pointwise& work) {
     }
     case Function::loss_statistics:
     case Function::loss: return run_loss<T>(call, work);
-    case Function::none:
-    case Function::gated_norm: break;
+    case Function::gated_norm: return run_gated_norm<T>(call, work);
+    case Function::conv: return run_conv<T>(call, work);
+    case Function::none: break;
   }
   throw std::invalid_argument(std::string("no CPU kernel for op ") + call.op->name);
 }
