@@ -41,6 +41,12 @@ void refuse_unrunnable(const models::StepProgram& program) {
     throw std::invalid_argument(block.label + ": " + rule);
   };
   for (const models::Block& block : program.blocks) {
+    if (!block.carried.empty() && layout.chunks.size() > 1)
+      refuse(block, "what later blocks read beside their input does not travel between stages, got pp " +
+                        std::to_string(layout.pp));
+    if (!block.carried.empty() && layout.tp > 1)
+      refuse(block, "modulation and norms over all heads do not run with tensor parallelism, got tp " +
+                        std::to_string(layout.tp));
     for (const models::Op& op : block.forward)
       if (std::holds_alternative<models::Scan>(op.work) && layout.cp > 1)
         refuse(block, "a state-space scan does not run with context parallelism, got cp " + std::to_string(layout.cp));
@@ -149,8 +155,10 @@ void RankExecutor::forward(const models::PipelineTask& task, int index) {
     if (block.input != models::kNoTensor) tensors[static_cast<std::size_t>(block.input)] = std::move(x);
     x = {};
     fill_data(instance, task, tensors);
+    take_carried(block, saved, tensors);
     begin_gather(instance);
     run_pass(instance, Phase::forward, tensors, index, position);
+    keep_carried(block, tensors, saved);
     end_gather(instance, false);
     if (block.output != models::kNoTensor) {
       View& output = tensors[static_cast<std::size_t>(block.output)];
@@ -175,9 +183,11 @@ void RankExecutor::backward(const models::PipelineTask& task, int index) {
     if (block.output_gradient != models::kNoTensor)
       tensors[static_cast<std::size_t>(block.output_gradient)] = std::move(gradient);
     gradient = {};
+    take_carried_gradients(block, saved, tensors);
     begin_gather(instance);
     begin_gradients(instance);
     run_pass(instance, task.phase, tensors, index, positions - 1 - position);
+    keep_carried_gradients(block, tensors, saved);
     if (block.input_gradient != models::kNoTensor) {
       View& mine = tensors[static_cast<std::size_t>(block.input_gradient)];
       gradient = mine;

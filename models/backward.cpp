@@ -25,6 +25,7 @@ class Derivation {
       std::visit([&](const auto& work) { derive(op, work); }, op.work);
     }
     if (block_.input != kNoTensor) block_.input_gradient = gradient(block_.input);
+    for (Carried& carried : block_.carried) carried.gradient = gradient(carried.tensor);
   }
 
  private:
@@ -32,6 +33,10 @@ class Derivation {
 
   /// The loss starts the chain; a layer gets its output's gradient from the next block.
   void seed() {
+    for (Carried& carried : block_.carried) {
+      carried.gradient_behind = storage_gradient(carried.tensor);
+      gradient_[static_cast<std::size_t>(carried.tensor)] = carried.gradient_behind;
+    }
     if (block_.output == kNoTensor) return;
     const Tensor& y = at(block_.output);
     block_.output_gradient = new_gradient(block_.output, y.dtype, y.rows, y.columns);
@@ -231,7 +236,13 @@ class Derivation {
 
   /// Whether an op of this kind works on some columns of its operand `index`, which are no other op's.
   static bool has_columns_of(const Pointwise& work, int index) {
-    return (work.function == Function::conv && index == 0) || (work.function == Function::gated_norm && index == 1);
+    switch (work.function) {
+      case Function::conv: return index == 0;
+      case Function::gated_norm:
+      case Function::modulated_norm: return index == 1;
+      case Function::gated_residual: return index == 2;
+      default: return false;
+    }
   }
 
   void derive(const Op& op, const Pointwise& work) {
@@ -310,9 +321,10 @@ class Derivation {
     const TensorId logits = op.reads[0];
     Pointwise back = work;
     back.backward = true;
-    back.passes = 1;  // reads the kept probabilities, writes the logits' gradient
+    back.passes = 1;  // reads the kept probabilities (or predictions), writes the logits' gradient
     const TensorId d = storage_gradient(logits);
-    Op& kernel = emit(op.name, back, {op.writes[0]}, {d}, op.host_ops);
+    const TensorId kept = work.function == Function::flow_loss ? logits : op.writes[0];
+    Op& kernel = emit(op.name, back, {kept}, {d}, op.host_ops);
     if (op.reads.size() > 1) kernel.reads.push_back(op.reads[1]);
     kernel.stream = Stream::compute;
     contribute(logits, d);

@@ -163,10 +163,14 @@ enum class Function : std::uint8_t {
   embedding,        ///< {ids, table} -> {x}, 0 where another TP rank has the row; {dx, ids} -> {dtable}
   concatenate,      ///< {a, b} -> {a | b}; {dy} -> {da, db}
   merge_attention,  ///< {o, lse, o2, lse2} -> {o, lse} of both sets of keys; its gradient is its result's
+  add_vectors,      ///< {x, w} -> {y}: w, read as one row, plus x repeated to its length; {dy} -> {dx, dw}
+  modulated_norm,   ///< {x, m} -> {norm(x) (1 + scale) + shift}; shift | scale: `part` of m, one row a sequence
+  gated_residual,   ///< {h, x, m} -> {x + gate h}; {dy, h, x, m} -> {dh, dm}; gate: `part` of m, one row a sequence
   own_columns,      ///< {dy of gathered columns} -> {dy of this TP rank's}
   add_columns,      ///< {dx, d of its last columns} -> {dx}
   loss_statistics,  ///< {logits, labels} -> {max, sum of exp, label's logit: [rows, 3]}
   loss,             ///< {logits, labels, statistics of all TP ranks} -> {softmax}; {softmax, labels} -> {dlogits}
+  flow_loss,        ///< {y, target} -> {mean square of y - target: [rows, 1]}; {y, target} -> {dy}
 };
 
 /// Columns of q, k and v heads side by side: `heads` of q, `kv_heads` of k, then what passes through.
@@ -176,6 +180,9 @@ struct HeadColumns {
   double theta = 0;             ///< base of the rotary frequencies
   bool interleaved = false;     ///< rotary pairs are neighbours, not halves
   int v_dim = 0;                ///< mla_keys: width of a value head
+  /// Frames, height and width of what the sequence is: pairs turn with one of the three (0: with the position). Of n
+  /// pairs the last n / 3 turn with the column, as many before them with the row, the others with the frame.
+  std::array<std::int32_t, 3> grid = {};
 };
 
 /// Columns of an operand that an op works on; `count` 0: all.
@@ -343,6 +350,15 @@ struct BlockParameters {
 
 enum class BlockKind : std::uint8_t { embedding, layer, mtp, head };
 
+/// A tensor that one block makes and later ones read beside their input (text and time of a diffusion transformer). Its
+/// gradient goes back from block to block, and each adds its part.
+struct Carried {
+  const char* name = "";                 ///< the same in all blocks
+  TensorId tensor = kNoTensor;           ///< of kind `input` where it is read
+  TensorId gradient_behind = kNoTensor;  ///< given: of all blocks behind, 0 if none reads it
+  TensorId gradient = kNoTensor;         ///< made here
+};
+
 struct Block {
   BlockKind kind = BlockKind::layer;
   int layer_kind = -1;  ///< index into Model::kinds
@@ -352,6 +368,7 @@ struct Block {
   std::vector<Op> backward;  ///< replay, input and weight gradients, in launch order
   TensorId input = kNoTensor, output = kNoTensor;
   TensorId input_gradient = kNoTensor, output_gradient = kNoTensor;  ///< of `input`, made here; of `output`, given
+  InlineVector<Carried, 3> carried;
   std::vector<Weight> weights;
   BlockParameters parameters;
   std::vector<Op> gather, reduce;         ///< parameter all-gathers and gradient reductions over dp (when: StepProgram)

@@ -4,28 +4,11 @@
 #include "exec/cpu/causal_conv.h"
 #include "exec/cpu/norm.h"
 #include "exec/cpu/op_run.h"
+#include "exec/cpu/scratch.h"
 #include "exec/cpu/selective_scan.h"
 
 namespace exec::cpu {
 namespace {
-
-template <typename T>
-Matrix<T> part_of(const View& view, const models::ColumnRange& part) {
-  return matrix<T>(view).columns_from(part.first, part.count);
-}
-
-/// A matrix of one op's own.
-template <typename T>
-class Scratch {
- public:
-  Scratch(std::int64_t rows, std::int64_t columns)
-      : memory_(static_cast<std::size_t>(rows * columns)), rows_(rows), columns_(columns) {}
-  Matrix<T> view() { return {memory_.data(), rows_, columns_, columns_}; }
-
- private:
-  std::vector<T> memory_;
-  std::int64_t rows_, columns_;
-};
 
 template <typename T>
 std::vector<T> last_column(const Matrix<T>& x) {

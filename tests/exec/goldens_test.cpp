@@ -61,7 +61,8 @@ TEST_P(Goldens, Fp32) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Goldens, testing::Values("llama", "gpt2", "qwen2", "qwen3", "llama-lora", "nemotron-dense"),
+INSTANTIATE_TEST_SUITE_P(Models, Goldens,
+                         testing::Values("llama", "gpt2", "qwen2", "qwen3", "llama-lora", "nemotron-dense", "wan"),
                          [](const auto& test) {
                            std::string name = test.param;
                            for (char& c : name)
