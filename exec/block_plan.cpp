@@ -21,6 +21,8 @@ std::vector<bool> staying(const models::Block& block, Phase phase) {
     stays[t] = held_elsewhere(block.tensors[t]) || (phase == Phase::forward && block.tensors[t].kept);
   const TensorId result = phase == Phase::forward ? block.output : block.input_gradient;
   if (result != models::kNoTensor && phase != Phase::weight_grad) stays[at(result)] = true;
+  if (phase != Phase::forward && phase != Phase::weight_grad)
+    for (const models::Carried& carried : block.carried) stays[at(carried.gradient)] = true;
   if (phase == Phase::input_grad)
     for (const models::Op& op : block.backward)
       if (op.weight_gradient)

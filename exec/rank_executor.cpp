@@ -35,6 +35,31 @@ RankFacts facts_of(const models::Run& run, const RankGrid& grid) {
   return facts;
 }
 
+/// What a program may hold that is priced but not run.
+void refuse_unrunnable(const models::StepProgram& program) {
+  const models::Layout& layout = program.layout;
+  const auto refuse = [](const models::Block& block, const std::string& rule) {
+    throw std::invalid_argument(block.label + ": " + rule);
+  };
+  for (const models::Block& block : program.blocks) {
+    if (!block.carried.empty() && layout.chunks.size() > 1)
+      refuse(block, "what later blocks read beside their input does not travel between stages, got pp " +
+                        std::to_string(layout.pp));
+    if (!block.carried.empty() && layout.tp > 1)
+      refuse(block, "modulation and norms over all heads do not run with tensor parallelism, got tp " +
+                        std::to_string(layout.tp));
+    for (const models::Op& op : block.forward)
+      if (std::holds_alternative<models::Scan>(op.work) && layout.cp > 1)
+        refuse(block, "a state-space scan does not run with context parallelism, got cp " + std::to_string(layout.cp));
+    for (const models::Weight& weight : block.weights)
+      for (const models::WeightPart& part : weight.parts)
+        if (weight.cut && weight.experts == 0 && part.units < layout.tp)  // its gradient lies on some ranks only
+          refuse(block, std::string(block.tensors[static_cast<std::size_t>(weight.tensor)].name) +
+                            " does not run in fewer pieces than tp, got " + std::to_string(part.units) + " and tp " +
+                            std::to_string(layout.tp));
+  }
+}
+
 std::size_t bytes_of(const models::SendRecv& work) { return static_cast<std::size_t>(work.payload.value); }
 
 }  // namespace
@@ -50,6 +75,7 @@ RankExecutor::RankExecutor(const models::Run& run, const models::StepProgram& pr
       parameters_(run, program, grid_, device),
       rank_program_(models::expand(program, grid_.index(GroupKind::pp))),
       dtype_(models::storage_type(run.precision)) {
+  refuse_unrunnable(program);
   std::vector<int> all;
   for (int rank = 0; rank < transport.size(); ++rank) all.push_back(rank);
   world_ = communicators(0, "world", all);
@@ -131,8 +157,10 @@ void RankExecutor::forward(const models::PipelineTask& task, int index) {
     if (block.input != models::kNoTensor) tensors[block.input] = std::move(x);
     x = {};
     fill_data(instance, task, tensors);
+    take_carried(block, saved, tensors);
     begin_gather(instance);
     run_pass(instance, Phase::forward, tensors, index, position);
+    keep_carried(block, tensors, saved);
     end_gather(instance);
     if (block.output != models::kNoTensor) {
       View& output = tensors[block.output];
@@ -156,9 +184,11 @@ void RankExecutor::backward(const models::PipelineTask& task, int index) {
     Tensors& tensors = saved.blocks[static_cast<std::size_t>(position)];
     if (block.output_gradient != models::kNoTensor) tensors[block.output_gradient] = std::move(gradient);
     gradient = {};
+    take_carried_gradients(block, saved, tensors);
     begin_gather(instance);
     begin_gradients(instance);
     run_pass(instance, task.phase, tensors, index, positions - 1 - position);
+    keep_carried_gradients(block, tensors, saved);
     if (block.input_gradient != models::kNoTensor) {
       View& mine = tensors[block.input_gradient];
       gradient = mine;

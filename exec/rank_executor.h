@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "exec/block_plan.h"
@@ -59,7 +60,9 @@ class RankExecutor {
     View& operator[](models::TensorId id) { return views[static_cast<std::size_t>(id)]; }
   };
   struct Saved {
-    std::vector<Tensors> blocks;  ///< of a chunk, in order
+    std::vector<Tensors> blocks;            ///< of a chunk, in order
+    std::map<std::string, View> carried;    ///< by models::Carried::name
+    std::map<std::string, View> gradients;  ///< of the carried ones, of the blocks that have run backward
   };
 
   Communicator& communicator(models::GroupKind kind);
@@ -80,6 +83,12 @@ class RankExecutor {
   View new_tensor(const models::Tensor& tensor, const Tensors& tensors);
   void exchange_counts(ExpertRouting& routing);
   void fill_data(const BlockInstance& instance, const models::PipelineTask& task, Tensors& tensors);
+  void fill_tokens(const models::Tensor& tensor, std::int64_t first_sequence, const View& to) const;
+  void fill_patches(const models::Tensor& tensor, std::int64_t first_sequence, const View& to) const;
+  void take_carried(const models::Block& block, const Saved& saved, Tensors& tensors) const;
+  void keep_carried(const models::Block& block, Tensors& tensors, Saved& saved) const;
+  void take_carried_gradients(const models::Block& block, Saved& saved, Tensors& tensors);
+  void keep_carried_gradients(const models::Block& block, Tensors& tensors, Saved& saved) const;
   View receive(int chunk, const models::PipelineTask& task, bool forward);
   void send(int chunk, const models::PipelineTask& task, bool forward, const View& x);
   int pipeline_tag(int chunk, int microbatch, bool forward) const;

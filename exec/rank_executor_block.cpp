@@ -2,6 +2,7 @@
 #include <string_view>
 #include <utility>
 
+#include "exec/diffusion_source.h"
 #include "exec/rank_executor.h"
 
 namespace exec {
@@ -11,6 +12,11 @@ using models::Phase;
 using models::TensorKind;
 
 std::size_t at(models::TensorId id) { return static_cast<std::size_t>(id); }
+
+void set(const View& view, std::int64_t index, double value) {
+  if (view.dtype == hw::DType::fp64) static_cast<double*>(view.data())[index] = value;
+  else static_cast<float*>(view.data())[index] = static_cast<float>(value);
+}
 
 /// The group of ranks that an op talks to, if it does.
 struct GroupOf {
@@ -28,7 +34,8 @@ struct GroupOf {
 
 bool is_loss(const models::Op& op) {
   const auto* pointwise = std::get_if<models::Pointwise>(&op.work);
-  return pointwise != nullptr && pointwise->function == models::Function::loss;
+  return pointwise != nullptr &&
+         (pointwise->function == models::Function::loss || pointwise->function == models::Function::flow_loss);
 }
 
 bool is_router(const models::Op& op) {
@@ -105,7 +112,7 @@ void RankExecutor::run_op(const BlockInstance& instance, const models::Op& op, c
   const Event written = device_.record(op.stream);
   for (const models::TensorId write : op.writes) tensors[write].written = written;
   if (is_loss(op) && op.pass != models::Pass::backward && op.pass != models::Pass::replay)
-    device_.add_sum(call.writes[1], call.loss_factor, &loss_, op.stream);
+    device_.add_sum(call.writes[call.writes.size() - 1], call.loss_factor, &loss_, op.stream);
 }
 
 /// Tells the ranks of the experts how many rows they will get.
@@ -142,26 +149,75 @@ void RankExecutor::exchange_counts(ExpertRouting& routing) {
   }
 }
 
-/// Token ids and labels of a microbatch on this rank.
+/// What a microbatch has of the batch on this rank.
 void RankExecutor::fill_data(const BlockInstance& instance, const models::PipelineTask& task, Tensors& tensors) {
   const models::Block& block = this->block(instance);
   const models::Layout& layout = run_.layout;
-  const int depth = run_.model.mtp.depth;
+  const std::int64_t first = step_ * layout.gbs +
+                             std::int64_t{grid_.index(models::GroupKind::dp)} * (layout.gbs / layout.dp) +
+                             std::int64_t{task.microbatch} * layout.mbs;
   for (std::size_t t = 0; t < block.tensors.size(); ++t) {
     const models::Tensor& tensor = block.tensors[t];
     if (tensor.kind != TensorKind::data) continue;
-    const std::string_view name = tensor.name;
-    const std::int64_t shift = name == "ids" ? 0 : name == "labels" || name == "next_ids" ? 1 : 2;
     tensors.views[t] = new_tensor(tensor, tensors);
-    auto* to = static_cast<std::int64_t*>(tensors.views[t].data());
-    const std::int64_t first = step_ * layout.gbs +
-                               std::int64_t{grid_.index(models::GroupKind::dp)} * (layout.gbs / layout.dp) +
-                               std::int64_t{task.microbatch} * layout.mbs;
-    for (std::int64_t b = 0; b < layout.mbs; ++b) {
-      const auto sequence = tokens_->tokens(first + b, layout.seq_len + 1 + depth);
-      for (const std::int32_t position : facts_.mine()) *to++ = sequence[static_cast<std::size_t>(position + shift)];
-    }
+    run_.model.dit ? fill_patches(tensor, first, tensors.views[t]) : fill_tokens(tensor, first, tensors.views[t]);
   }
+}
+
+/// Token ids or labels.
+void RankExecutor::fill_tokens(const models::Tensor& tensor, std::int64_t first_sequence, const View& to) const {
+  const std::string_view name = tensor.name;
+  const int depth = run_.model.mtp.depth;
+  const std::int64_t shift = name == "ids" ? 0 : name == "labels" || name == "next_ids" ? 1 : 2;
+  auto* id = static_cast<std::int64_t*>(to.data());
+  for (std::int64_t b = 0; b < run_.layout.mbs; ++b) {
+    const auto sequence = tokens_->tokens(first_sequence + b, run_.layout.seq_len + 1 + depth);
+    for (const std::int32_t position : facts_.mine()) *id++ = sequence[static_cast<std::size_t>(position + shift)];
+  }
+}
+
+/// Patches of this rank's positions; text and time are the same on all of a sequence's ranks.
+void RankExecutor::fill_patches(const models::Tensor& tensor, std::int64_t first_sequence, const View& to) const {
+  const DiffusionSource source(*run_.model.dit, run_.layout.seq_len, run_.train.seed);
+  const bool divided = std::string_view(tensor.name) == "latents" || std::string_view(tensor.name) == "velocity";
+  const std::int64_t rows = to.rows / run_.layout.mbs;
+  std::int64_t next = 0;
+  for (std::int64_t i = 0; i < to.rows; ++i) {
+    const std::int64_t place = i % rows;
+    const std::int64_t position = divided ? facts_.mine()[static_cast<std::size_t>(place)] : place;
+    for (const double value : source.row(tensor.name, first_sequence + i / rows, position)) set(to, next++, value);
+  }
+}
+
+// ---- What blocks read beside their input ----
+
+void RankExecutor::take_carried(const models::Block& block, const Saved& saved, Tensors& tensors) const {
+  for (const models::Carried& carried : block.carried)
+    if (block.tensors[at(carried.tensor)].kind == TensorKind::input)
+      tensors[carried.tensor] = saved.carried.at(carried.name);
+}
+
+void RankExecutor::keep_carried(const models::Block& block, Tensors& tensors, Saved& saved) const {
+  for (const models::Carried& carried : block.carried)
+    if (block.tensors[at(carried.tensor)].kind != TensorKind::input)
+      saved.carried[carried.name] = tensors[carried.tensor];
+}
+
+void RankExecutor::take_carried_gradients(const models::Block& block, Saved& saved, Tensors& tensors) {
+  for (const models::Carried& carried : block.carried) {
+    View gradient = std::move(saved.gradients[carried.name]);
+    if (!gradient.buffer) {
+      gradient = new_tensor(block.tensors[at(carried.gradient_behind)], tensors);
+      device_.fill_zero(gradient, models::Stream::compute);
+      gradient.written = device_.record(models::Stream::compute);
+    }
+    tensors[carried.gradient_behind] = std::move(gradient);
+  }
+}
+
+void RankExecutor::keep_carried_gradients(const models::Block& block, Tensors& tensors, Saved& saved) const {
+  for (const models::Carried& carried : block.carried)
+    saved.gradients[carried.name] = std::move(tensors[carried.gradient]);
 }
 
 }  // namespace exec

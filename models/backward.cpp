@@ -24,6 +24,7 @@ class Derivation {
       std::visit([&](const auto& work) { derive(op, work); }, op.work);
     }
     if (block_.input != kNoTensor) block_.input_gradient = gradient(block_.input);
+    for (Carried& carried : block_.carried) carried.gradient = gradient(carried.tensor);
   }
 
  private:
@@ -31,6 +32,10 @@ class Derivation {
 
   /// The loss starts the chain; a layer gets its output's gradient from the next block.
   void seed() {
+    for (Carried& carried : block_.carried) {
+      carried.gradient_behind = storage_gradient(carried.tensor);
+      gradient_[static_cast<std::size_t>(carried.tensor)] = carried.gradient_behind;
+    }
     if (block_.output == kNoTensor) return;
     const Tensor& y = at(block_.output);
     block_.output_gradient = new_gradient(block_.output, y.dtype, y.rows, y.columns);
@@ -207,13 +212,35 @@ class Derivation {
   }
 
   void derive(const Op& op, const Scan& work) {
+    const TensorId xbc = op.reads[0], steps = op.reads[1], w = op.reads[2], y = op.writes[0];
+    if (gradient(y) == kNoTensor) return;
     Scan back = work;
     back.backward = true;
-    const TensorId y = op.writes[0];
-    if (gradient(y) == kNoTensor) return;
-    const TensorId dx = storage_gradient(op.reads[0]);
-    emit(op.name, back, {gradient(y), op.reads[0], op.reads[1]}, {dx}, op.host_ops);
-    contribute(op.reads[0], dx);
+    const TensorId dxbc = storage_gradient(xbc);
+    Op& kernel = emit(op.name, back, {gradient(y), xbc, steps, w}, {dxbc}, op.host_ops);
+    kernel.writes.push_back(whole_gradient(steps));
+    if (!at(w).frozen) kernel.writes.push_back(weight_gradient(w));
+    contribute(xbc, dxbc);
+  }
+
+  /// The gradient of a tensor of which each reader has columns of its own: each writes those.
+  TensorId whole_gradient(TensorId of) {
+    if (gradient(of) == kNoTensor) {
+      const TensorId whole = storage_gradient(of);
+      gradient_[static_cast<std::size_t>(of)] = whole;
+    }
+    return gradient(of);
+  }
+
+  /// Whether an op of this kind works on some columns of its operand `index`, which are no other op's.
+  static bool has_columns_of(const Pointwise& work, int index) {
+    switch (work.function) {
+      case Function::conv: return index == 0;
+      case Function::gated_norm:
+      case Function::modulated_norm: return index == 1;
+      case Function::gated_residual: return index == 2;
+      default: return false;
+    }
   }
 
   void derive(const Op& op, const Pointwise& work) {
@@ -258,22 +285,21 @@ class Derivation {
       if (reads_operand(work, i) || at(op.reads[i]).kind == TensorKind::data) reads(op.reads[i]);
     if (work.function == Function::route) reads(y);
     InlineVector<TensorId, 8> wanted;
-    for (int i = 0; i < op.reads.size(); ++i)
-      if (differentiable(op.reads[i]) && has_gradient_kernel(work, i) && !wanted.contains(op.reads[i]))
-        wanted.push_back(op.reads[i]);
-    if (work.kind == PointwiseKind::gated_residual) {
-      contribute(op.reads[1], gradient(y));  // the residual stream
-      wanted = {op.reads[0]};
-    }
-    for (const TensorId in : wanted) {
-      const TensorId dx = storage_gradient(in);
+    for (int i = 0; i < op.reads.size(); ++i) {
+      const TensorId in = op.reads[i];
+      if (!differentiable(in) || !has_gradient_kernel(work, i) || wanted.contains(in)) continue;
+      if (work.kind == PointwiseKind::gated_residual && i == 1) {
+        contribute(in, gradient(y));  // the residual stream
+        continue;
+      }
+      wanted.push_back(in);
+      const TensorId dx = has_columns_of(work, i) ? whole_gradient(in) : storage_gradient(in);
       writes(dx);
-      contribute(in, dx);
+      if (!has_columns_of(work, i)) contribute(in, dx);
     }
-    const bool any = !wanted.empty();
     for (const TensorId in : op.reads)
       if (at(in).kind == TensorKind::weight && !at(in).frozen) writes(weight_gradient(in));
-    if (!any) block_.backward[kernel].weight_gradient = true;  // a table's scatter-add
+    if (wanted.empty()) block_.backward[kernel].weight_gradient = true;  // a table's scatter-add
   }
 
   /// Whether the kernel writes the gradient of its operand `index`.
@@ -306,9 +332,10 @@ class Derivation {
     const TensorId logits = op.reads[0];
     Pointwise back = work;
     back.backward = true;
-    back.passes = 1;  // reads the kept probabilities, writes the logits' gradient
+    back.passes = 1;  // reads the kept probabilities (or predictions), writes the logits' gradient
     const TensorId d = storage_gradient(logits);
-    Op& kernel = emit(op.name, back, {op.writes[0]}, {d}, op.host_ops);
+    const TensorId kept = work.function == Function::flow_loss ? logits : op.writes[0];
+    Op& kernel = emit(op.name, back, {kept}, {d}, op.host_ops);
     if (op.reads.size() > 1) kernel.reads.push_back(op.reads[1]);
     kernel.stream = Stream::compute;
     contribute(logits, d);

@@ -71,6 +71,18 @@ void BlockBuilder::share_columns(TensorId id, std::int64_t columns) {
   block_.tensors[static_cast<std::size_t>(id)].shared_columns = columns;
 }
 
+void BlockBuilder::carry(const char* name, TensorId id) {
+  block_.carried.push_back({.name = name, .tensor = id});
+  block_.tensors[static_cast<std::size_t>(id)].kept = true;  // there until the last block behind has run backward
+}
+
+TensorId BlockBuilder::carried(const char* name, std::int64_t rows, std::int64_t columns) {
+  const TensorId id = tensor(name, TensorKind::input, context_.storage, rows, columns);
+  block_.tensors.back().shared_columns = columns;  // it lies where it was made
+  block_.carried.push_back({.name = name, .tensor = id});
+  return id;
+}
+
 TensorId BlockBuilder::norm(const char* name, TensorId x, std::int64_t columns) {
   const Module outer = module_;
   const Model& model = context_.model();

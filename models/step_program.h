@@ -117,9 +117,13 @@ struct Attention {
 };
 
 /// Mamba-2 state-space scan over chunks (arXiv 2405.21060, listing 1).
+///   forward   {x | B | C side by side, t, w} -> {y}; t has `heads` columns of raw step widths from `first_step` on
+///   backward  {dy, x | B | C, t, w} -> {dx | dB | dC, the same columns of dt, dw}
+///   w [3, heads]: rows A_log, D, dt_bias
 struct Scan {
   std::int64_t tokens = 0;
   int heads = 0, head_dim = 0, state = 0, groups = 0;
+  std::int64_t first_step = 0;
   bool backward = false;
 };
 
@@ -157,7 +161,9 @@ enum class Function : std::uint8_t {
   add,            ///< {a, b} -> {a + b}; its gradient is its result's
   sum_gradients,  ///< {da, db} -> {da + db}
   norm,           ///< {x, w} -> {y}; {dy, x, w} -> {dx, dw}. w: scale, and with Norm::layer shift, [1 or 2, columns]
-  gated_norm,  ///< {x, z, w} -> {norm(x * silu(z))}; {dy, x, z, w} -> {dx, dz, dw}. z: the first columns of its tensor
+  gated_norm,     ///< {x, z, w} -> {norm(x * silu(z))} of each group; {dy, x, z, w} -> {dx, dz, dw}; z: `part` of its
+                  ///< tensor
+  conv,        ///< {x, w} -> {silu(x * w)} causal; {dy, x, w} -> {dx, dw}; x: `part` of its tensor. w: taps, then bias
   head_norm,   ///< {x, w} -> {y}: RMS norm of each head of q (w row 0) and k (row 1), the rest as it is
   rotate,      ///< {x} -> {y}: rotary embedding of q's and k's heads; backward turns back
   mla_keys,    ///< {kv, kv_low} -> {k heads (nope | rope) | v heads}; {dy} -> {dkv, dkv_low}
@@ -172,10 +178,14 @@ enum class Function : std::uint8_t {
   expert_bias,      ///< {y, row weights?, b [experts, columns]} -> {y + weight b}; {dy, weights, b} -> {dweights?, db}
   concatenate,      ///< {a, b} -> {a | b}; {dy} -> {da, db}
   merge_attention,  ///< {o, lse, o2, lse2} -> {o, lse} of both sets of keys; its gradient is its result's
+  add_vectors,      ///< {x, w} -> {y}: w, read as one row, plus x repeated to its length; {dy} -> {dx, dw}
+  modulated_norm,   ///< {x, m} -> {norm(x) (1 + scale) + shift}; shift | scale: `part` of m, one row a sequence
+  gated_residual,   ///< {h, x, m} -> {x + gate h}; {dy, h, x, m} -> {dh, dm}; gate: `part` of m, one row a sequence
   own_columns,      ///< {dy of gathered columns} -> {dy of this TP rank's}
   add_columns,      ///< {dx, d of its last columns} -> {dx}
   loss_statistics,  ///< {logits, labels} -> {max, sum of exp, label's logit: [rows, 3]}
   loss,             ///< {logits, labels, statistics of all TP ranks} -> {softmax}; {softmax, labels} -> {dlogits}
+  flow_loss,        ///< {y, target} -> {mean square of y - target: [rows, 1]}; {y, target} -> {dy}
 };
 
 /// Columns of q, k and v heads side by side: `heads` of q, `kv_heads` of k, then what passes through.
@@ -185,6 +195,14 @@ struct HeadColumns {
   double theta = 0;             ///< base of the rotary frequencies
   bool interleaved = false;     ///< rotary pairs are neighbours, not halves
   int v_dim = 0;                ///< mla_keys: width of a value head
+  /// Frames, height and width of what the sequence is: pairs turn with one of the three (0: with the position). Of n
+  /// pairs the last n / 3 turn with the column, as many before them with the row, the others with the frame.
+  std::array<std::int32_t, 3> grid = {};
+};
+
+/// Columns of an operand that an op works on; `count` 0: all.
+struct ColumnRange {
+  std::int64_t first = 0, count = 0;
 };
 
 /// How the chosen experts and their weights follow from the logits.
@@ -193,8 +211,8 @@ struct RouterRule {
   Router score = Router::softmax;
   bool normalised = false;
   bool uniform = false;  ///< weights are 1 / top_k: the logits are not even computed
-  bool balanced =
-      false;  ///< the choice goes round by position, whatever the logits: (position * top_k + j) mod experts
+  /// The choice goes round by position, whatever the logits: (position * top_k + j) mod experts.
+  bool balanced = false;
   double scaling = 1;
 };
 
@@ -210,17 +228,14 @@ struct Pointwise {
   double epsilon = 0;  ///< of a norm
   RouterRule router = {};
   bool row_parallel = false;  ///< expert_bias: the result is summed over ETP, whose first rank adds the bias
+  int groups = 1;             ///< gated_norm: of columns with statistics of their own
+  ColumnRange part = {};
 };
 
 enum class CollectiveKind : std::uint8_t { all_reduce, all_gather, reduce_scatter, all_to_all, broadcast };
 /// Which ranks take part. Ranks are ordered tp, cp, ep/dp, pp, innermost first, as Megatron and torch meshes do.
 enum class GroupKind : std::uint8_t { tp, cp, ep, etp, dp, dp_cp, expert_dp, pp, fsdp, replica };
 inline constexpr int kGroups = 10;
-
-/// Columns of an operand that an op works on; `count` 0: all.
-struct ColumnRange {
-  std::int64_t first = 0, count = 0;
-};
 
 /// An all-to-all of [tokens / n, columns] against [tokens, columns / n]: each piece of the columns is divided over the
 /// ranks by itself.
@@ -363,6 +378,15 @@ struct BlockParameters {
 
 enum class BlockKind : std::uint8_t { embedding, layer, mtp, head };
 
+/// A tensor that one block makes and later ones read beside their input (text and time of a diffusion transformer). Its
+/// gradient goes back from block to block, and each adds its part.
+struct Carried {
+  const char* name = "";                 ///< the same in all blocks
+  TensorId tensor = kNoTensor;           ///< of kind `input` where it is read
+  TensorId gradient_behind = kNoTensor;  ///< given: of all blocks behind, 0 if none reads it
+  TensorId gradient = kNoTensor;         ///< made here
+};
+
 struct Block {
   BlockKind kind = BlockKind::layer;
   int layer_kind = -1;  ///< index into Model::kinds
@@ -372,6 +396,7 @@ struct Block {
   std::vector<Op> backward;  ///< replay, input and weight gradients, in launch order
   TensorId input = kNoTensor, output = kNoTensor;
   TensorId input_gradient = kNoTensor, output_gradient = kNoTensor;  ///< of `input`, made here; of `output`, given
+  InlineVector<Carried, 3> carried;
   std::vector<Weight> weights;
   BlockParameters parameters;
   std::vector<Op> gather, reduce;         ///< parameter all-gathers and gradient reductions over dp (when: StepProgram)

@@ -77,7 +77,22 @@ void run_head_norm(const OpCall& call, const Pointwise& work) {
 
 // ---- Rotary positions ----
 
-/// cos and sin of position times theta^(-2j / rotary) for the rows of a microbatch.
+/// theta^(-j / pairs)
+double frequency(double theta, std::int64_t j, std::int64_t pairs) {
+  return std::pow(theta, -static_cast<double>(j) / static_cast<double>(pairs));
+}
+
+/// Of pair j of `pairs` at a position of the sequence.
+double rotary_angle(const models::HeadColumns& c, std::int32_t position, std::int64_t j, std::int64_t pairs) {
+  const auto [frames, height, width] = c.grid;
+  if (frames == 0) return position * frequency(c.theta, j, pairs);
+  const std::int64_t third = pairs / 3, of_frame = pairs - 2 * third;
+  if (j < of_frame) return position / (height * width) * frequency(c.theta, j, of_frame);
+  if (j < of_frame + third) return position / width % height * frequency(c.theta, j - of_frame, third);
+  return position % width * frequency(c.theta, j - of_frame - third, third);
+}
+
+/// cos and sin of the angles for the rows of a microbatch.
 template <typename T>
 struct RotaryTable {
   std::vector<T> cosine, sine;
@@ -90,7 +105,7 @@ struct RotaryTable {
     for (std::int64_t b = 0; b < facts.batch; ++b) {
       for (const std::int32_t position : facts.mine()) {
         for (std::int64_t j = 0; j < columns; ++j) {
-          const double angle = position * std::pow(c.theta, -static_cast<double>(j) / static_cast<double>(columns));
+          const double angle = rotary_angle(c, position, j, columns);
           cosine.push_back(static_cast<T>(std::cos(angle)));
           sine.push_back(static_cast<T>(std::sin(angle)));
         }
@@ -286,8 +301,13 @@ void run_pointwise(const OpCall& call, const models::Pointwise& work) {
     case Function::sort_rows:
     case Function::unsort_rows:
     case Function::expert_bias: return run_routed<T>(call, work);
-    case Function::none:
-    case Function::gated_norm: break;
+    case Function::gated_norm: return run_gated_norm<T>(call, work);
+    case Function::conv: return run_conv<T>(call, work);
+    case Function::add_vectors: return run_add_vectors<T>(call, work);
+    case Function::modulated_norm: return run_modulated_norm<T>(call, work);
+    case Function::gated_residual: return run_gated_residual<T>(call, work);
+    case Function::flow_loss: return run_flow_loss<T>(call, work);
+    case Function::none: break;
   }
   throw std::invalid_argument(std::string("no CPU kernel for op ") + call.op->name);
 }
