@@ -9,6 +9,7 @@
 
 #include "cli/data_directory.h"
 #include "cli/predict.h"
+#include "cli/train.h"
 #include "cli/validate.h"
 #include "cli/version.h"
 #include "hw/error_text.h"
@@ -22,6 +23,7 @@ struct Options {
   std::string data;
   PredictOptions predict;
   ValidateOptions validate;
+  TrainOptions train;
 };
 
 void add_predict(CLI::App& app, PredictOptions& options) {
@@ -53,6 +55,26 @@ void add_validate(CLI::App& app, ValidateOptions& options) {
   verb.footer(
       "Exit status: 0 done, 1 the error is above --fail-above, 2 bad input.\n"
       "Example: stepcast validate configs/runs/reference.jsonl --by system");
+}
+
+void add_train(CLI::App& app, TrainOptions& options) {
+  CLI::App& verb = *app.add_subcommand("train", "train a run for real, on this machine's CPU");
+  verb.add_option("RUN.json", options.run, "description of the run: docs/runs.md")->type_name(" ");
+  verb.add_option("--steps", options.steps, "steps in all, a resumed run's included")->type_name("N");
+  verb.add_option("--data", options.data, "tokens to train on (default: what the run says)")
+      ->type_name("FILE|synthetic");
+  verb.add_option("--ranks", options.ranks, "threads, or checked: how many (the run's gpus)")->type_name("threads|N");
+  verb.add_option("--save", options.save, "write checkpoints, at least at the end")->type_name("DIR");
+  verb.add_option("--save-every", options.save_every, "and after every N steps")->type_name("N");
+  verb.add_option("--resume", options.resume, "go on from a checkpoint, of any layout")->type_name("DIR");
+  verb.add_option("--log", options.log, "write one JSON object a step")->type_name("FILE.jsonl");
+  verb.add_option("--json", options.json, "write the summary as JSON; - = stdout")->type_name("FILE|-");
+  verb.add_flag("--quiet", options.quiet, "no progress on stderr");
+  verb.footer(
+      "Alone, ranks are threads; under mpirun or srun each process is one rank. SIGINT or SIGTERM: the step is\n"
+      "finished and saved. A data folder is named before the verb: stepcast --data DIR train ...\n"
+      "Exit status: 0 done, 1 the loss is no number any more, 2 bad input.\n"
+      "Example: stepcast train configs/runs/train_tiny.json --steps 100 --save checkpoints");
 }
 
 /// Flags that may stand where `verb` is the verb.
@@ -95,6 +117,7 @@ void describe(CLI::App& app, Options& options) {
   app.add_option("--data", options.data, "folder of models, machines, stacks and profiles")->type_name("DIR");
   add_predict(app, options.predict);
   add_validate(app, options.validate);
+  add_train(app, options.train);
   for (CLI::App* level : app.get_subcommands(nullptr)) {
     level->fallthrough();
     level->allow_extras();
@@ -145,6 +168,7 @@ Answer run(int argc, const char* const* argv) {
     throw hw::InputError("one verb at a time, got " + verbs[0]->get_name() + " and " + verbs[1]->get_name());
   const models::DataDirectory data = find_data(options.data);
   if (verbs.front()->get_name() == "predict") return predict(options.predict, data);
+  if (verbs.front()->get_name() == "train") return train(options.train, data);
   return validate(options.validate, data, {argv + 1, argv + argc});
 }
 

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 #include <string>
 #include <utility>
 
@@ -35,14 +34,6 @@ std::pair<std::int64_t, std::int64_t> owned_range(const ParameterGroup& group, c
 /// Where element `place` of the group lies in its gradient buffer.
 std::int64_t in_gradients(const ParameterGroup& group, std::int64_t place) {
   return group.weights_sharded ? place - group.first_owned() : place;
-}
-
-double learning_rate(const models::TrainSpec& train, std::int64_t step) {
-  const auto now = static_cast<double>(step), warmup = static_cast<double>(train.warmup_steps);
-  if (now < warmup) return train.learning_rate * (now + 1) / warmup;
-  if (train.schedule == models::LearningRateSchedule::constant) return train.learning_rate;
-  const double done = std::min(1.0, (now - warmup) / (static_cast<double>(train.steps) - warmup));
-  return train.learning_rate * (0.55 + 0.45 * std::cos(std::numbers::pi * done));  // from all of it to a tenth
 }
 
 }  // namespace
@@ -264,8 +255,10 @@ double RankExecutor::gradient_norm() {
 
 void RankExecutor::update(std::int64_t step, double norm) {
   const models::TrainSpec& train = run_.train;
-  AdamWStep adamw{
-      .learning_rate = learning_rate(train, step), .beta1 = train.beta1, .beta2 = train.beta2, .step = step + 1};
+  AdamWStep adamw{.learning_rate = models::learning_rate(train, step),
+                  .beta1 = train.beta1,
+                  .beta2 = train.beta2,
+                  .step = step + 1};
   // As torch.nn.utils.clip_grad_norm_ has it.
   if (train.clip > 0) adamw.gradient_factor = std::min(1.0, train.clip / (norm + 1e-6));
   for (ParameterGroup& group : parameters_.groups()) {

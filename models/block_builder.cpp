@@ -187,9 +187,10 @@ TensorId BlockBuilder::linear(const Linear& linear, TensorId x) {
   }
   const std::int64_t part = linear.out / linear.copies;
   for (std::int64_t copy = 0; copy < linear.copies; ++copy) {
+    const bool last = copy + 1 == linear.copies;
     Op& op = add(linear.name,
                  Gemm{.m = rows,
-                      .n = part,
+                      .n = last ? linear.out - copy * part : part,
                       .k = linear.in,
                       .operand = quantised ? context_.matmul : context_.storage,
                       .output = context_.storage,

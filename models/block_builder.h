@@ -36,7 +36,8 @@ struct Linear {
   const char* bias = nullptr;                       ///< its name, if there is one
   bool quantise = true;                             ///< runs in BlockContext::matmul
   const char *lora_a = nullptr, *lora_b = nullptr;  ///< names of its LoRA adapter's weights, if it carries one
-  std::int64_t copies = 1;       ///< equal linears of one input launched one by one (q, k, v apart), `out` split evenly
+  std::int64_t copies =
+      1;  ///< equal linears of one input launched one by one (q, k, v apart), `out` split evenly, the rest in the last
   bool on_shard = false;         ///< works on the sequence shard: its gradient is summed over TP
   const char* shared = nullptr;  ///< as Weight::shared
 };

@@ -1,5 +1,9 @@
 #include "models/train.h"
 
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
 namespace models {
 namespace {
 
@@ -40,6 +44,14 @@ TrainSpec parse_train(const hw::Node& node) {
     train.beta2 = beta(values[1]);
   }
   return train;
+}
+
+double learning_rate(const TrainSpec& train, std::int64_t step) {
+  const auto now = static_cast<double>(step), warmup = static_cast<double>(train.warmup_steps);
+  if (now < warmup) return train.learning_rate * (now + 1) / warmup;
+  if (train.schedule == LearningRateSchedule::constant) return train.learning_rate;
+  const double done = std::min(1.0, (now - warmup) / (static_cast<double>(train.steps) - warmup));
+  return train.learning_rate * (0.55 + 0.45 * std::cos(std::numbers::pi * done));  // from all of it to a tenth
 }
 
 }  // namespace models

@@ -24,4 +24,7 @@ struct TrainSpec {
 /// `train` of a run description. Throws InputError.
 TrainSpec parse_train(const hw::Node& node);
 
+/// Of step `step`, counted from 0: a linear warm-up, then the schedule.
+double learning_rate(const TrainSpec& train, std::int64_t step);
+
 }  // namespace models

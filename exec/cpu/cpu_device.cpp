@@ -1,13 +1,17 @@
 #include "exec/cpu/cpu_device.h"
 
 #include <cstring>
+#include <exception>
 #include <span>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "exec/cpu/adamw.h"
 #include "exec/cpu/elementwise.h"
 #include "exec/cpu/gemm.h"
 #include "exec/cpu/op_run.h"
+#include "exec/transport.h"
 
 namespace exec {
 namespace {
@@ -19,6 +23,20 @@ std::span<T> elements(const View& view) {
 
 std::size_t bytes(const View& view) {
   return static_cast<std::size_t>(static_cast<double>(view.elements()) * hw::bytes_per_element(view.dtype));
+}
+
+/// A failure says in which op it was.
+void run_named(const OpCall& call) {
+  const auto text = [&](const std::exception& error) { return std::string(call.op->name) + ": " + error.what(); };
+  try {
+    cpu::run_op(call);
+  } catch (const JobFailed&) {
+    throw;
+  } catch (const TransportError& error) {
+    throw TransportError(text(error));
+  } catch (const std::runtime_error& error) {
+    throw std::runtime_error(text(error));
+  }
 }
 
 /// body<T>() for the view's type.
@@ -39,7 +57,7 @@ Buffer CpuDevice::allocate(std::size_t size) { return std::make_shared<Memory>(a
 
 void CpuDevice::launch(OpCall call, models::Stream stream, std::int64_t id) {
   streams_.launch(
-      stream, [call = std::move(call)] { cpu::run_op(call); }, id);
+      stream, [call = std::move(call)] { run_named(call); }, id);
 }
 
 void CpuDevice::fill_zero(const View& view, models::Stream stream) {

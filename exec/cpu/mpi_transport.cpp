@@ -45,6 +45,7 @@ constexpr auto kSpinning = std::chrono::microseconds(300);
 constexpr auto kYielding = std::chrono::milliseconds(2);
 constexpr auto kSleep = std::chrono::microseconds(50);
 constexpr auto kFarewell = std::chrono::seconds(1);  ///< for others to hear of a failure and say so
+constexpr int kFailed = 2;                           ///< exit status of the job then, as of a process that fails alone
 
 void check(int code, const char* call) {
   if (code == MPI_SUCCESS) return;
@@ -114,7 +115,7 @@ class MpiTransport final : public Transport {
     if (!failure_ && std::uncaught_exceptions() > exceptions_) fail("rank " + std::to_string(rank_) + " failed");
     if (failure_) {
       std::this_thread::sleep_for(kFarewell);
-      MPI_Abort(MPI_COMM_WORLD, 1);
+      MPI_Abort(MPI_COMM_WORLD, kFailed);
     }
     MPI_Cancel(&hearing_);
     MPI_Request_free(&hearing_);

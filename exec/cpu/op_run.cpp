@@ -30,6 +30,22 @@ struct Run {
   }
 };
 
+/// As Run has it.
+struct HasKernel {
+  bool operator()(const models::Gemm&) const { return true; }
+  bool operator()(const models::Attention&) const { return true; }
+  bool operator()(const models::Pointwise& work) const {
+    return work.function != models::Function::none && work.function != models::Function::gated_norm;
+  }
+  bool operator()(const models::Collective& work) const { return work.kind != models::CollectiveKind::broadcast; }
+  bool operator()(const models::SendRecv&) const { return true; }
+  bool operator()(const models::TpCopy&) const { return true; }
+  template <typename Other>
+  bool operator()(const Other&) const {
+    return false;
+  }
+};
+
 /// fp64 if any operand is: a call has one floating-point type.
 bool wide(const OpCall& call) {
   for (const View& view : call.writes)
@@ -42,5 +58,7 @@ bool wide(const OpCall& call) {
 void run_op(const OpCall& call) {
   wide(call) ? std::visit(Run<double>{call}, call.op->work) : std::visit(Run<float>{call}, call.op->work);
 }
+
+bool has_kernel(const models::Op& op) { return std::visit(HasKernel{}, op.work); }
 
 }  // namespace exec::cpu

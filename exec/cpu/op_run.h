@@ -9,6 +9,9 @@ namespace exec::cpu {
 /// Throws std::invalid_argument for an op that there is no kernel for.
 void run_op(const OpCall& call);
 
+/// Whether there is one.
+bool has_kernel(const models::Op& op);
+
 // ---- The families of ops, for T of float or double ----
 
 template <typename T>

@@ -1,0 +1,103 @@
+#include "exec/runnable.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "models/numerics.h"
+
+namespace exec {
+namespace {
+
+using models::Run;
+using models::StepProgram;
+
+struct Rule {
+  bool broken;
+  const char* text;
+};
+
+/// What the executor as a whole leaves out, whatever ops there are.
+std::vector<Rule> rules(const Run& run, const StepProgram& program) {
+  const models::Layout& l = run.layout;
+  const models::Traits& t = run.traits;
+  const auto any = [&](auto which) { return std::ranges::any_of(run.model.kinds, which); };
+  const bool mamba = any([](const models::LayerSpec& kind) { return kind.mamba.has_value(); });
+  const bool shared_heads = any([&](const models::LayerSpec& kind) {
+    return kind.attention && !kind.attention->mla && kind.attention->kv_heads % l.tp != 0;
+  });
+  return {
+      {run.precision != models::Precision::fp32 && run.precision != models::Precision::fp64,
+       "precision: must be fp32 or fp64, the executor has no others yet"},
+      {t.offload_layers > 0 || !t.offload_modules.empty(), "offloading of activations is predicted only"},
+      {run.model.mtp.depth > 1, "multi-token prediction is trained with one depth only"},
+      {run.model.rope_scaling, "rope_scaling of the model is not read"},
+      {l.cp > 1 && mamba, "cp: must be 1 for models with Mamba layers"},
+      {shared_heads, "tp: must divide the key-value heads, the executor shares none between ranks"},
+      {l.fsdp > 0 && program.ends_share_embedding,
+       "fsdp: must be 0 where pipeline stages share the embedding table (tied embeddings)"},
+      {l.fsdp > 0 && run.lora.has_value(), "fsdp: must be 0 with LoRA"},
+      {l.pp > 1 && l.tp > 1 && !l.sp && t.p2p_scatter, "sp: must be true where the stack scatters pipeline transfers"},
+      {t.dropout > 0, "dropout is predicted only"},
+      {t.muon, "optimizer: must be AdamW, Muon is predicted only"},
+      {t.capacity_factor > 0, "moe.capacity_factor is predicted only: the executor drops no tokens"},
+      {run.packed_tokens > 0, "packed sequences are predicted only"},
+  };
+}
+
+/// Weights that a block shares must be of the same pipeline rank; only the embedding table is on two.
+std::optional<std::string> shared_elsewhere(const StepProgram& program) {
+  for (std::size_t stage = 0; stage < program.stages.size(); ++stage) {
+    std::set<models::BlockKind> kinds;
+    for (const int chunk : program.stages[stage].chunks)
+      for (const models::BlockRun& place : program.chunks[static_cast<std::size_t>(chunk)].blocks)
+        kinds.insert(program.blocks[static_cast<std::size_t>(place.block)].kind);
+    if (kinds.contains(models::BlockKind::mtp) && !kinds.contains(models::BlockKind::head))
+      return "multi-token prediction must lie on the last pipeline stage, with the head that it shares";
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> unknown_op(const StepProgram& program,
+                                      const std::function<bool(const models::Op&)>& has_kernel) {
+  for (const models::Block& block : program.blocks)
+    for (const auto* ops : {&block.forward, &block.backward})
+      for (const models::Op& op : *ops)
+        if (!has_kernel(op))
+          return "op " + std::string(op.name) + " of its " + block.label + " blocks has no kernel here";
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string> why_not_runnable(const Run& run, const StepProgram& program,
+                                            const std::function<bool(const models::Op&)>& has_kernel) {
+  for (const Rule& rule : rules(run, program))
+    if (rule.broken) return rule.text;
+  if (auto why = shared_elsewhere(program)) return why;
+  return unknown_op(program, has_kernel);
+}
+
+hw::Bytes state_bytes(const Run& run, const StepProgram& program) {
+  const models::Layout& l = run.layout;
+  const double ranks_of_stage = l.gpus / l.pp;
+  const auto shards = [&](bool expert, bool of_weights) {
+    if (l.fsdp > 0) return expert ? (run.traits.fsdp_experts ? l.expert_dp() : 1) : l.fsdp;
+    return of_weights || l.zero != models::Zero::optimizer ? 1 : expert ? l.expert_dp() : l.dp * l.cp;
+  };
+  double elements = 0;
+  for (const models::ChunkProgram& chunk : program.chunks) {
+    for (const models::BlockRun& place : chunk.blocks) {
+      const models::BlockParameters& p = program.blocks[static_cast<std::size_t>(place.block)].parameters;
+      const auto held = [&](double all, double trained, bool expert) {
+        return (all + trained) / shards(expert, true) + 2 * trained / shards(expert, false);
+      };
+      elements += place.count * (held(p.dense, p.trainable_dense, false) + held(p.expert, p.trainable_expert, true));
+    }
+  }
+  return {elements * ranks_of_stage * hw::bytes_per_element(models::storage_type(run.precision))};
+}
+
+}  // namespace exec

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "hw/units.h"
+#include "models/run.h"
+#include "models/step_program.h"
+
+namespace exec {
+
+/// Why the executor cannot train a run that can be predicted: one rule, with what was found; nothing where it can.
+///   has_kernel  whether the device has one for an op
+std::optional<std::string> why_not_runnable(const models::Run& run, const models::StepProgram& program,
+                                            const std::function<bool(const models::Op&)>& has_kernel);
+
+/// Weights, gradients and both moments of all ranks together, in the run's precision: the least memory that training
+/// takes.
+hw::Bytes state_bytes(const models::Run& run, const models::StepProgram& program);
+
+}  // namespace exec

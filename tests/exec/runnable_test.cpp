@@ -1,0 +1,65 @@
+#include "exec/runnable.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "exec/cpu/op_run.h"
+#include "models/lower.h"
+#include "tests/exec/trained.h"
+
+namespace exec {
+namespace {
+
+std::string why_not(const std::string& model, const std::string& overrides) {
+  const models::Run run = tiny_run(model, overrides);
+  return why_not_runnable(run, models::lower(run), cpu::has_kernel).value_or("");
+}
+
+TEST(Runnable, DenseModelsAre) {
+  for (const char* model : {"llama", "gpt2", "qwen2", "qwen3", "llama-lora"}) {
+    EXPECT_EQ(why_not(model, "{}"), "") << model;
+    EXPECT_EQ(why_not(model, R"({"gpus": 4, "gbs": 4, "mbs": 1, "tp": 2, "pp": 2, "zero": 1})"), "") << model;
+  }
+}
+
+TEST(Runnable, RefusalsAreRules) {
+  EXPECT_EQ(why_not("llama", R"({"precision": "bf16"})"),
+            "precision: must be fp32 or fp64, the executor has no others yet");
+  EXPECT_EQ(why_not("llama", R"({"framework": "megatron-bridge", "extra": {"cpu_offloading_num_layers": 2}})"),
+            "offloading of activations is predicted only");
+  EXPECT_EQ(why_not("nemotron-mtp", "{}"), "multi-token prediction is trained with one depth only");
+  EXPECT_EQ(why_not("llama", R"({"model": {"rope_scaling": {"factor": 8}}})"), "rope_scaling of the model is not read");
+  EXPECT_EQ(why_not("nemotron", R"({"gpus": 2, "cp": 2})"), "cp: must be 1 for models with Mamba layers");
+  EXPECT_EQ(why_not("gpt2", R"({"gpus": 4, "pp": 2, "gbs": 4, "mbs": 1, "fsdp": 2, "zero": 3})"),
+            "fsdp: must be 0 where pipeline stages share the embedding table (tied embeddings)");
+  EXPECT_EQ(why_not("llama-lora", R"({"gpus": 2, "fsdp": 2, "zero": 3})"), "fsdp: must be 0 with LoRA");
+  EXPECT_EQ(why_not("llama", R"({"gpus": 4, "tp": 4})"),
+            "tp: must divide the key-value heads, the executor shares none between ranks");
+  EXPECT_EQ(why_not("llama", R"({"optimizer": {"name": "muon"}})"), "optimizer: must be AdamW, Muon is predicted only");
+}
+
+TEST(Runnable, AnOpWithoutAKernelIsNamed) {
+  const models::Run run = tiny_run("llama", "{}");
+  const auto no_gemm = [](const models::Op& op) { return std::get_if<models::Gemm>(&op.work) == nullptr; };
+  EXPECT_EQ(why_not_runnable(run, models::lower(run), no_gemm),
+            "op qkv of its attention+mlp blocks has no kernel here");
+}
+
+/// 8 bytes for weight, gradient and two moments of each parameter, on each of two replicas; FSDP divides all of them.
+TEST(Runnable, StatesAreCounted) {
+  const double parameters = static_cast<double>(models::count_parameters(tiny_run("llama", "{}").model).total);
+  const auto bytes = [](const std::string& overrides) {
+    const models::Run run = tiny_run("llama", overrides);
+    return state_bytes(run, models::lower(run)).value;
+  };
+  EXPECT_EQ(bytes("{}"), 32 * parameters);
+  EXPECT_EQ(bytes(R"({"precision": "fp32"})"), 16 * parameters);
+  EXPECT_EQ(bytes(R"({"gpus": 2})"), 64 * parameters);
+  EXPECT_EQ(bytes(R"({"gpus": 2, "zero": 1})"), 48 * parameters);
+  EXPECT_EQ(bytes(R"({"gpus": 2, "fsdp": 2, "zero": 3})"), 32 * parameters);
+  EXPECT_EQ(bytes(R"({"gpus": 2, "pp": 2})"), 32 * parameters);
+}
+
+}  // namespace
+}  // namespace exec
