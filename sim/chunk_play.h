@@ -33,7 +33,7 @@ struct PricedList {
   std::vector<char> weight_gradient;  ///< by op
   std::array<OpSums, 2> work;
   bool splits = false;  ///< has weight gradients
-  int output = -1;  ///< the op that writes what the next block reads
+  int output = -1;      ///< the op that writes what the next block reads
 
   OpSums all() const;
 };

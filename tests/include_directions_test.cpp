@@ -51,8 +51,8 @@ bool is_system_header(std::string_view name) {
   return name.find_first_of("/.") == name.npos || starts_with_any(name, system);
 }
 
-/// The rule of tests/<folder>/ is that of <folder>/, with GoogleTest, other test files and a JSON reader (of goldens and
-/// of descriptions that a test changes) added.
+/// The rule of tests/<folder>/ is that of <folder>/, with GoogleTest, other test files and a JSON reader (of goldens
+/// and of descriptions that a test changes) added.
 Rule rule_of(const std::string& path) {
   const bool is_test = path.starts_with("tests/");
   const std::string owner = is_test ? path.substr(path.find('/') + 1) : path;
