@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -76,8 +77,8 @@ RankExecutor::RankExecutor(const models::Run& run, const models::StepProgram& pr
       rank_program_(models::expand(program, grid_.index(GroupKind::pp))),
       dtype_(models::storage_type(run.precision)) {
   refuse_unrunnable(program);
-  std::vector<int> all;
-  for (int rank = 0; rank < transport.size(); ++rank) all.push_back(rank);
+  std::vector<int> all(static_cast<std::size_t>(transport.size()));
+  std::iota(all.begin(), all.end(), 0);
   world_ = communicators(0, "world", all);
   constexpr std::array<const char*, models::kGroups> kNames = {"tp",    "cp",        "ep", "etp",  "dp",
                                                                "dp_cp", "expert_dp", "pp", "fsdp", "replica"};

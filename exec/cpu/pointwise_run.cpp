@@ -87,9 +87,10 @@ double rotary_angle(const models::HeadColumns& c, std::int32_t position, std::in
   const auto [frames, height, width] = c.grid;
   if (frames == 0) return position * frequency(c.theta, j, pairs);
   const std::int64_t third = pairs / 3, of_frame = pairs - 2 * third;
-  if (j < of_frame) return position / (height * width) * frequency(c.theta, j, of_frame);
-  if (j < of_frame + third) return position / width % height * frequency(c.theta, j - of_frame, third);
-  return position % width * frequency(c.theta, j - of_frame - third, third);
+  const std::int32_t frame = position / (height * width), row = position / width % height, column = position % width;
+  if (j < of_frame) return frame * frequency(c.theta, j, of_frame);
+  if (j < of_frame + third) return row * frequency(c.theta, j - of_frame, third);
+  return column * frequency(c.theta, j - of_frame - third, third);
 }
 
 /// cos and sin of the angles for the rows of a microbatch.
