@@ -131,6 +131,20 @@ std::vector<Case> hybrid() {
   return cases;
 }
 
+/// Mamba, experts and attention in turns.
+std::vector<Case> hybrid_experts() {
+  std::vector<Case> cases;
+  for (const char* layout : {
+           R"({"gpus": 2, "gbs": 8, "mbs": 1, "ep": 2})",
+           R"({"gpus": 4, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "ep": 2})",
+           R"({"gpus": 4, "gbs": 8, "mbs": 1, "pp": 2, "ep": 2})",
+           R"({"gpus": 4, "gbs": 8, "mbs": 1, "ep": 2, "fsdp": 4, "zero": 3})",
+           R"({"gpus": 2, "gbs": 8, "mbs": 1, "ep": 2, "recompute": {"mode": "full"}})",
+       })
+    cases.push_back({"nemotron", layout});
+  return cases;
+}
+
 /// A diffusion transformer, whose layers read text and time beside their input.
 std::vector<Case> diffusion() {
   std::vector<Case> cases;
@@ -174,6 +188,7 @@ TEST(LayoutRefusals, SayWhy) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Diffusion, Layouts, testing::ValuesIn(diffusion()));
+INSTANTIATE_TEST_SUITE_P(HybridExperts, Layouts, testing::ValuesIn(hybrid_experts()));
 INSTANTIATE_TEST_SUITE_P(Hybrid, Layouts, testing::ValuesIn(hybrid()));
 INSTANTIATE_TEST_SUITE_P(Dense, Layouts, testing::ValuesIn(dense()));
 
