@@ -214,6 +214,7 @@ void RankExecutor::weight_gradients(const models::PipelineTask& task, int index)
   const auto positions = static_cast<int>(saved.blocks.size());
   for (int position = positions - 1; position >= 0; --position) {
     BlockInstance& instance = parameters_.block(task.chunk, position);
+    begin_gradients(instance);
     run_pass(instance, Phase::weight_grad, saved.blocks[static_cast<std::size_t>(position)], index,
              positions - 1 - position);
     saved.blocks[static_cast<std::size_t>(position)] = {};

@@ -131,6 +131,7 @@ void offload(Block& block, const BlockVariant& variant, const Traits& traits) {
 Block build_block(const Run& run, const BlockVariant& variant) {
   Block block;
   block.kind = variant.kind;
+  block.holds_embedding = variant.holds_embedding;
   block.layer_kind = variant.layer_kind;
   const BlockContext context = context_of(run, variant);
   BlockBuilder builder(context, block);

@@ -1,3 +1,6 @@
+#include <string_view>
+#include <vector>
+
 #include "models/lower_stages.h"
 
 namespace models {
@@ -61,6 +64,36 @@ DataParallel timing(const Run& run) {
   return when;
 }
 
+/// The block whose weight of that full name others use.
+Block* owner_of(StepProgram& program, std::string_view weight) {
+  const BlockKind kind = weight == kEmbeddingTable ? BlockKind::embedding : BlockKind::head;
+  for (Block& block : program.blocks)
+    if (block.kind == kind) return &block;
+  return nullptr;
+}
+
+/// FSDP gathers groups whole: a block that uses a weight of another block's group gathers that group too.
+void share_gathered(StepProgram& program) {
+  struct Own {
+    hw::Bytes gathered, gradients;
+  };
+  std::vector<Own> own;
+  own.reserve(program.blocks.size());
+  for (const Block& block : program.blocks) own.push_back({block.gathered, block.whole_gradients});
+  for (Block& block : program.blocks) {
+    for (const Weight& weight : block.weights) {
+      if (weight.shared == nullptr || (block.holds_embedding && std::string_view(weight.shared) == kEmbeddingTable))
+        continue;
+      const Block* owner = owner_of(program, weight.shared);
+      if (owner == nullptr || owner == &block) continue;
+      const Own& its = own[static_cast<std::size_t>(owner - program.blocks.data())];
+      block.gathered += its.gathered;
+      block.whole_gradients += its.gradients;
+      block.shared_gradients += its.gradients;
+    }
+  }
+}
+
 }  // namespace
 
 void lower_data_parallel(const Run& run, StepProgram& program) {
@@ -82,6 +115,7 @@ void lower_data_parallel(const Run& run, StepProgram& program) {
     add_collectives(block, program, dense, p.dense, p.trainable_dense);
     add_collectives(block, program, expert, p.expert, p.trainable_expert);
   }
+  if (on_time) share_gathered(program);
 }
 
 }  // namespace models

@@ -391,8 +391,9 @@ struct Carried {
 
 struct Block {
   BlockKind kind = BlockKind::layer;
-  int layer_kind = -1;  ///< index into Model::kinds
-  std::string label;    ///< such as `attention+moe`
+  bool holds_embedding = false;  ///< has a copy of the token table, which is on another pipeline rank
+  int layer_kind = -1;           ///< index into Model::kinds
+  std::string label;             ///< such as `attention+moe`
   std::vector<Tensor> tensors;
   std::vector<Op> forward;
   std::vector<Op> backward;  ///< replay, input and weight gradients, in launch order
@@ -408,6 +409,7 @@ struct Block {
   hw::Bytes input_grad_peak;              ///< of a backward pass that leaves what weight gradients read
   /// FSDP that gathers a block when it begins: its whole weights while it runs, and in backward its whole gradients.
   hw::Bytes gathered, whole_gradients;
+  hw::Bytes shared_gradients;  ///< of them, those of other blocks' weights, which stay until those blocks are done
   /// What the weight-gradient ops read, inputs and output gradients: held from input gradients to weight gradients
   /// where a schedule runs them apart (WeightGradStore of arXiv 2401.10241's fork).
   hw::Bytes held_for_weights;

@@ -41,6 +41,18 @@ double in_backward(const models::Block& block) {
   return (block.backward_peak + block.gathered + block.whole_gradients).value;
 }
 
+/// Backward releases block by block; gradients of weights that a block shares stay from there on.
+void raise_in_backward(const models::StepProgram& program, const models::ChunkProgram& chunk,
+                       ChunkActivations& result) {
+  double kept = result.kept, shared = 0;
+  for (auto run = chunk.blocks.rbegin(); run != chunk.blocks.rend(); ++run) {
+    const models::Block& block = program.blocks[at(run->block)];
+    raise(result.in_backward, kept, in_backward(block) + shared);
+    kept -= run->count * block.kept.value;
+    shared += block.shared_gradients.value;
+  }
+}
+
 ChunkActivations activations(const models::StepProgram& program, const models::ChunkProgram& chunk) {
   ChunkActivations result;
   for (const models::BlockRun& run : chunk.blocks) {
@@ -50,8 +62,8 @@ ChunkActivations activations(const models::StepProgram& program, const models::C
     result.held += run.count * block.held_for_weights.value;
     // The last block of a run has the most before it; backward releases from there.
     raise(result.in_forward, result.kept, in_forward(block));
-    raise(result.in_backward, result.kept, in_backward(block));
   }
+  raise_in_backward(program, chunk, result);
   double now = result.kept;
   for (auto block = result.blocks.rbegin(); block != result.blocks.rend(); ++block) {
     raise(result.in_input_grad, now, (*block)->input_grad_peak.value);

@@ -7,18 +7,13 @@
 #include <string>
 
 #include "models/lower.h"
+#include "tests/exec/layout_cases.h"
 #include "tests/exec/trained.h"
 
 namespace exec {
 namespace {
 
 constexpr int kSteps = 5;
-
-struct Case {
-  std::string model, overrides;
-};
-
-std::ostream& operator<<(std::ostream& out, const Case& one) { return out << one.model << " " << one.overrides; }
 
 const Trained& on_one_rank(const std::string& model) {
   static std::map<std::string, Trained> known;
@@ -27,7 +22,7 @@ const Trained& on_one_rank(const std::string& model) {
   return known.emplace(model, train(tiny_run(model, R"({"gbs": 8, "mbs": 1})"), kSteps)).first->second;
 }
 
-class Layouts : public testing::TestWithParam<Case> {};
+class Layouts : public testing::TestWithParam<LayoutCase> {};
 
 /// Losses and weights are those of one rank.
 TEST_P(Layouts, EqualOneRank) {
@@ -44,126 +39,6 @@ TEST_P(Layouts, EqualOneRank) {
       worst = std::max(worst, std::abs(mine.values[i] - whole.values[i]));
     EXPECT_LT(worst, 1e-7) << name;
   }
-}
-
-/// Dense layouts: each dimension alone and together.
-std::vector<Case> dense() {
-  std::vector<Case> cases;
-  for (
-      const char* layout : {
-          R"({"gpus": 1, "gbs": 8, "mbs": 2})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "zero": 1})",
-          R"({"gpus": 4, "gbs": 8, "mbs": 1, "fsdp": 4, "zero": 3})",
-          R"({"gpus": 4, "gbs": 8, "mbs": 1, "fsdp": 2, "zero": 3})",
-          R"({"gpus": 4, "gbs": 8, "mbs": 1, "fsdp": 4, "zero": 2})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 2, "tp": 2, "sp": true})",
-          R"({"gpus": 4, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "zero": 1})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2, "vp": 2})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2, "schedule": "gpipe"})",
-          R"({"gpus": 4, "gbs": 8, "mbs": 1, "pp": 4, "schedule": "zb-1p"})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2, "vp": 2, "schedule": "zb-v"})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 2, "cp": 2})",
-          R"({"gpus": 4, "gbs": 8, "mbs": 1, "cp": 4})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 2, "cp": 2, "extra": {"cp_comm_type": "a2a"}})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 2, "cp": 2, "extra": {"cp_comm_type": "all_gather"}})",
-          R"({"gpus": 8, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "pp": 2, "cp": 2})",
-          R"({"gpus": 8, "gbs": 8, "mbs": 1, "tp": 2, "pp": 2, "vp": 2, "zero": 1})",
-          R"({"gpus": 8, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "cp": 2, "fsdp": 4, "zero": 3})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "recompute": {"mode": "full"}})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "cp": 2, "recompute": {"mode": "full"}})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2, "recompute": {"mode": "selective", "modules": ["core_attn", "layernorm", "mlp"]}})",
-      }) {
-    for (const char* model : {"llama", "gpt2", "qwen3"}) cases.push_back({model, layout});
-  }
-  return cases;
-}
-
-/// Expert parallelism with everything else. Kimi K2 has MLA, DeepSeek V3 MTP too, GPT-OSS windows, sinks and biases.
-std::vector<Case> experts() {
-  std::vector<Case> cases;
-  for (
-      const char* layout : {
-          R"({"gpus": 2, "gbs": 8, "mbs": 1})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "ep": 2})",
-          R"({"gpus": 4, "gbs": 8, "mbs": 1, "ep": 4, "zero": 1})",
-          R"({"gpus": 4, "gbs": 8, "mbs": 1, "ep": 2, "zero": 1})",
-          R"({"gpus": 4, "gbs": 8, "mbs": 1, "ep": 2, "fsdp": 4, "zero": 3})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "ep": 2})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "etp": 2})",
-          R"({"gpus": 4, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "etp": 2, "ep": 2})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2})",
-          R"({"gpus": 4, "gbs": 8, "mbs": 1, "pp": 2, "ep": 2})",
-          R"({"gpus": 4, "gbs": 8, "mbs": 1, "pp": 2, "schedule": "zb-1p", "ep": 2})",
-          R"({"gpus": 4, "gbs": 8, "mbs": 1, "cp": 2, "ep": 4})",
-          R"({"gpus": 4, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "cp": 2, "ep": 2})",
-          R"({"gpus": 8, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "pp": 2, "ep": 4, "zero": 1})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "ep": 2, "recompute": {"mode": "full"}})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "ep": 2, "recompute": {"mode": "selective", "modules": ["moe_act", "mla_up_proj", "layernorm"]}})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "ep": 2, "recompute": {"mode": "selective", "modules": ["moe", "core_attn"]}})",
-      }) {
-    for (const char* model : {"qwen3-moe", "gpt-oss", "kimi-k2", "deepseek-v3"}) cases.push_back({model, layout});
-  }
-  return cases;
-}
-
-INSTANTIATE_TEST_SUITE_P(Experts, Layouts, testing::ValuesIn(experts()));
-
-/// With Mamba layers, which context parallelism does not divide.
-std::vector<Case> hybrid() {
-  std::vector<Case> cases;
-  for (
-      const char* layout : {
-          R"({"gpus": 1, "gbs": 8, "mbs": 2})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "zero": 1})",
-          R"({"gpus": 4, "gbs": 8, "mbs": 1, "fsdp": 2, "zero": 3})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 2, "tp": 2, "sp": true})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2})",
-          R"({"gpus": 4, "gbs": 8, "mbs": 1, "pp": 4, "schedule": "zb-1p"})",
-          R"({"gpus": 8, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "pp": 2, "fsdp": 2, "zero": 2})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "recompute": {"mode": "full"}})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2, "recompute": {"mode": "selective", "modules": ["core_attn", "layernorm", "mlp"]}})",
-      })
-    cases.push_back({"nemotron-dense", layout});
-  return cases;
-}
-
-/// Mamba, experts and attention in turns.
-std::vector<Case> hybrid_experts() {
-  std::vector<Case> cases;
-  for (const char* layout : {
-           R"({"gpus": 2, "gbs": 8, "mbs": 1, "ep": 2})",
-           R"({"gpus": 4, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "ep": 2})",
-           R"({"gpus": 4, "gbs": 8, "mbs": 1, "pp": 2, "ep": 2})",
-           R"({"gpus": 4, "gbs": 8, "mbs": 1, "ep": 2, "fsdp": 4, "zero": 3})",
-           R"({"gpus": 2, "gbs": 8, "mbs": 1, "ep": 2, "recompute": {"mode": "full"}})",
-       })
-    cases.push_back({"nemotron", layout});
-  return cases;
-}
-
-/// A diffusion transformer, whose layers read text and time beside their input.
-std::vector<Case> diffusion() {
-  std::vector<Case> cases;
-  for (
-      const char* layout : {
-          R"({"gpus": 1, "gbs": 8, "mbs": 2})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 1})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 2, "zero": 1})",
-          R"({"gpus": 4, "gbs": 8, "mbs": 1, "fsdp": 4, "zero": 3})",
-          R"({"gpus": 4, "gbs": 8, "mbs": 1, "fsdp": 2, "zero": 2})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 2, "cp": 2})",
-          R"({"gpus": 4, "gbs": 8, "mbs": 1, "cp": 4, "extra": {"cp_comm_type": "a2a"}})",
-          R"({"gpus": 4, "gbs": 8, "mbs": 2, "cp": 2, "fsdp": 4, "extra": {"cp_comm_type": "all_gather"}})",
-          R"({"gpus": 1, "gbs": 8, "mbs": 1, "recompute": {"mode": "full"}})",
-          R"({"gpus": 2, "gbs": 8, "mbs": 2, "cp": 2, "recompute": {"mode": "full"}})",
-          R"({"gpus": 1, "gbs": 8, "mbs": 1, "recompute": {"mode": "selective", "modules": ["core_attn", "layernorm", "mlp"]}})",
-      })
-    cases.push_back({"wan", layout});
-  return cases;
 }
 
 /// Why a layout does not train; empty if it does.
@@ -187,10 +62,23 @@ TEST(LayoutRefusals, SayWhy) {
             "embedding: modulation and norms over all heads do not run with tensor parallelism, got tp 2");
 }
 
-INSTANTIATE_TEST_SUITE_P(Diffusion, Layouts, testing::ValuesIn(diffusion()));
-INSTANTIATE_TEST_SUITE_P(HybridExperts, Layouts, testing::ValuesIn(hybrid_experts()));
-INSTANTIATE_TEST_SUITE_P(Hybrid, Layouts, testing::ValuesIn(hybrid()));
+/// In two runs of a layout every sum is made in the same order.
+TEST(LayoutBits, AreTheSameTwice) {
+  for (const LayoutCase& one : {mixes()[0], mixes()[20], mixes()[40]}) {
+    const models::Run run = tiny_run(one.model, one.overrides);
+    const Trained first = train(run, 2), second = train(run, 2);
+    EXPECT_EQ(first.losses, second.losses) << one;
+    EXPECT_EQ(first.gradient_norms, second.gradient_norms) << one;
+    for (const auto& [name, whole] : first.weights) EXPECT_EQ(whole.values, second.weights.at(name).values) << one;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Dense, Layouts, testing::ValuesIn(dense()));
+INSTANTIATE_TEST_SUITE_P(Experts, Layouts, testing::ValuesIn(experts()));
+INSTANTIATE_TEST_SUITE_P(Hybrid, Layouts, testing::ValuesIn(hybrid()));
+INSTANTIATE_TEST_SUITE_P(HybridExperts, Layouts, testing::ValuesIn(hybrid_experts()));
+INSTANTIATE_TEST_SUITE_P(Diffusion, Layouts, testing::ValuesIn(diffusion()));
+INSTANTIATE_TEST_SUITE_P(Mixes, Layouts, testing::ValuesIn(mixes()));
 
 }  // namespace
 }  // namespace exec
