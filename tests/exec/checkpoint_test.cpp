@@ -51,7 +51,7 @@ Curve trained(const models::Run& run, const TrainingPlan& plan) {
                             .on_save = {},
                             .stop_asked = {}};
   const TokenSource tokens = TokenSource::synthetic(run.model.vocab, run.train.seed);
-  curve.result = train_threads({run, program, plan, tokens, hooks});
+  curve.result = train_threads({run, program, plan, tokens, hooks}).training;
   return curve;
 }
 
@@ -284,7 +284,7 @@ TEST_F(Checkpoints, AreWrittenWhereARankIsAskedToStop) {
                             .stop_asked = [&] { return steps >= 2; }};
   const TokenSource tokens = TokenSource::synthetic(run.model.vocab, 1);
   const TrainingPlan plan{.steps = 1000, .save = at("saved"), .resume = {}};
-  const TrainingResult result = train_threads({run, program, plan, tokens, hooks});
+  const TrainingResult result = train_threads({run, program, plan, tokens, hooks}).training;
   EXPECT_EQ(result.end, TrainingEnd::stopped);
   EXPECT_EQ(result.saved, std::vector<std::int64_t>{result.last});
   EXPECT_EQ(newest_checkpoint(at("saved")), result.last);
