@@ -21,6 +21,8 @@ std::vector<bool> staying(const models::Block& block, Phase phase) {
     stays[t] = held_elsewhere(block.tensors[t]) || (phase == Phase::forward && block.tensors[t].kept);
   const TensorId result = phase == Phase::forward ? block.output : block.input_gradient;
   if (result != models::kNoTensor && phase != Phase::weight_grad) stays[at(result)] = true;
+  if (phase != Phase::forward && phase != Phase::weight_grad)
+    for (const models::Carried& carried : block.carried) stays[at(carried.gradient)] = true;
   if (phase == Phase::input_grad)
     for (const models::Op& op : block.backward)
       if (op.weight_gradient)
@@ -45,6 +47,12 @@ PassPlan plan_pass(const models::Block& block, Phase phase) {
   for (std::size_t t = 0; t < last.size(); ++t)
     if (last[t] > 0 && !stays[t]) plan.steps[last[t] - 1].release.push_back(static_cast<TensorId>(t));
   return plan;
+}
+
+bool PassPlan::needs(TensorId id) const {
+  return std::any_of(steps.begin(), steps.end(), [id](const Step& step) {
+    return std::find(step.release.begin(), step.release.end(), id) != step.release.end();
+  });
 }
 
 bool moves(const models::Op& op, const PassPlan::Step& step) {

@@ -15,6 +15,9 @@ struct PassPlan {
     std::vector<models::TensorId> release;
   };
   std::vector<Step> steps;
+
+  /// Whether the pass uses the tensor up.
+  bool needs(models::TensorId id) const;
 };
 
 /// Of a pass over `block`. Forward leaves kept tensors and the output; backward passes leave the input's gradient, and

@@ -7,6 +7,7 @@
 
 #include "exec/allocator.h"
 #include "exec/communicator.h"
+#include "exec/expert_routing.h"
 #include "exec/stream.h"
 #include "hw/dtype.h"
 #include "models/inline_vector.h"
@@ -35,12 +36,19 @@ struct View {
 struct RankFacts {
   int tp = 1, tp_index = 0;
   int cp = 1, cp_index = 0;
+  int etp_index = 0;
   std::int64_t batch = 1;       ///< sequences of a microbatch
   std::int64_t vocabulary = 0;  ///< without padding
   /// By cp rank: positions in the sequence of the tokens that it holds, the same for all sequences.
   std::vector<std::vector<std::int32_t>> positions = {};
   double loss_factor = 1;  ///< 1 / tokens of the global batch
 
+  /// Position of the token in row `row` of `rows`, which are all of this rank's or a TP rank's share of them.
+  std::int32_t position_of_row(std::int64_t row, std::int64_t rows) const {
+    const auto length = static_cast<std::int64_t>(mine().size());
+    const std::int64_t first = rows < batch * length ? rows * tp_index : 0;
+    return mine()[static_cast<std::size_t>((first + row) % length)];
+  }
   const std::vector<std::int32_t>& mine() const { return positions[static_cast<std::size_t>(cp_index)]; }
 };
 
@@ -50,7 +58,8 @@ struct OpCall {
   models::InlineVector<View, 10> reads = {}, writes = {};
   Communicator* group = nullptr;  ///< of a collective, exchange or ring step
   const RankFacts* facts = nullptr;
-  double loss_factor = 0;  ///< of a loss: its weight in the total, over the tokens of the batch
+  std::shared_ptr<ExpertRouting> routing = {};  ///< of the block's experts
+  double loss_factor = 0;                       ///< of a loss: its weight in the total, over the tokens of the batch
 };
 
 }  // namespace exec

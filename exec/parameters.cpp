@@ -53,8 +53,7 @@ Parameters::Parameters(const models::Run& run, const models::StepProgram& progra
     for (const models::PassBlock& place :
          models::pass_blocks(program.chunks[static_cast<std::size_t>(chunk)], models::Phase::forward)) {
       const models::Block& block = program.blocks[static_cast<std::size_t>(place.block)];
-      add_block(run, program, grid,
-                {.chunk = chunk,
+      add_block({.chunk = chunk,
                  .position = position++,
                  .block = place.block,
                  .path = path_of(run, block.kind, place.layer),
@@ -62,6 +61,8 @@ Parameters::Parameters(const models::Run& run, const models::StepProgram& progra
                  .groups = {}});
     }
   }
+  for (const bool shared : {false, true})
+    for (BlockInstance& instance : blocks_) add_weights(run, program, grid, instance, shared);
   for (ParameterGroup& group : groups_) {
     lay_out(group);
     allocate(group, device, models::storage_type(run.precision));
@@ -83,35 +84,40 @@ ParameterGroup Parameters::new_group(const models::Run& run, const RankGrid& gri
   return group;
 }
 
-void Parameters::add_block(const models::Run& run, const models::StepProgram& program, const RankGrid& grid,
-                           BlockInstance instance) {
+void Parameters::add_block(BlockInstance instance) {
+  index_[{instance.chunk, instance.position}] = blocks_.size();
+  blocks_.push_back(std::move(instance));
+}
+
+/// The group of `instance` for its dense or expert weights, made when it is first asked for.
+std::size_t Parameters::own_group(const models::Run& run, const RankGrid& grid, BlockInstance& instance, bool expert) {
+  for (const std::size_t group : instance.groups)
+    if (groups_[group].expert == expert) return group;
+  groups_.push_back(new_group(run, grid, expert));
+  instance.groups.push_back(groups_.size() - 1);
+  return groups_.size() - 1;
+}
+
+void Parameters::add_weights(const models::Run& run, const models::StepProgram& program, const RankGrid& grid,
+                             BlockInstance& instance, bool shared) {
   const models::Block& block = program.blocks[static_cast<std::size_t>(instance.block)];
-  std::array<std::size_t, 2> own = {groups_.size(), groups_.size()};  // dense, expert
-  std::array<bool, 2> made = {false, false};
   for (const models::Weight& weight : block.weights) {
+    if ((weight.shared != nullptr) != shared) continue;
     const models::Tensor& tensor = block.tensors[static_cast<std::size_t>(weight.tensor)];
-    const std::string name = weight.shared ? weight.shared : instance.path + "." + tensor.name;
+    const std::string name = shared ? weight.shared : instance.path + "." + tensor.name;
     if (const auto known = by_name_.find(name); known != by_name_.end()) {
       instance.weights[weight.tensor] = known->second;
       continue;
     }
-    if (weight.shared && name != models::kEmbeddingTable)
+    if (shared && name != models::kEmbeddingTable)
       throw std::invalid_argument(instance.path + ": shares " + name + ", which is on another pipeline rank");
-    const std::size_t kind = weight.experts > 0 ? 1 : 0;
-    if (!made[kind]) {
-      made[kind] = true;
-      own[kind] = groups_.size();
-      groups_.push_back(new_group(run, grid, kind == 1));
-      instance.groups.push_back(own[kind]);
-    }
+    const std::size_t group = own_group(run, grid, instance, weight.experts > 0);
     Parameter parameter = parameter_of(tensor, weight, name, grid);
-    parameter.another_stage_has_it = weight.shared != nullptr;
-    const ParameterPlace place{own[kind], groups_[own[kind]].parameters.size()};
-    groups_[own[kind]].parameters.push_back(std::move(parameter));
+    parameter.another_stage_has_it = shared;
+    const ParameterPlace place{group, groups_[group].parameters.size()};
+    groups_[group].parameters.push_back(std::move(parameter));
     by_name_[name] = instance.weights[weight.tensor] = place;
   }
-  index_[{instance.chunk, instance.position}] = blocks_.size();
-  blocks_.push_back(std::move(instance));
 }
 
 void Parameters::lay_out(ParameterGroup& group) const {
@@ -130,7 +136,7 @@ void Parameters::lay_out(ParameterGroup& group) const {
 
 void Parameters::allocate(ParameterGroup& group, Device& device, hw::DType dtype) const {
   group.weights = new_view(device, group.weights_sharded ? group.total / group.shards : group.total, dtype);
-  group.gradients = new_view(device, group.weights_sharded ? group.owned() : group.trained, dtype);
+  if (!group.weights_sharded) group.gradients = new_view(device, group.trained, dtype);
   group.first_moments = new_view(device, group.owned(), dtype);
   group.second_moments = new_view(device, group.owned(), dtype);
   for (const View& states : {group.weights, group.first_moments, group.second_moments})

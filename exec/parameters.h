@@ -65,7 +65,11 @@ class Parameters {
   View gradient(const BlockInstance& block, models::TensorId weight) const;
 
  private:
-  void add_block(const models::Run& run, const models::StepProgram& program, const RankGrid& grid, BlockInstance block);
+  void add_block(BlockInstance block);
+  std::size_t own_group(const models::Run& run, const RankGrid& grid, BlockInstance& instance, bool expert);
+  /// Its own weights, or those that it shares with other blocks.
+  void add_weights(const models::Run& run, const models::StepProgram& program, const RankGrid& grid,
+                   BlockInstance& instance, bool shared);
   ParameterGroup new_group(const models::Run& run, const RankGrid& grid, bool expert) const;
   void lay_out(ParameterGroup& group) const;
   void allocate(ParameterGroup& group, Device& device, hw::DType dtype) const;

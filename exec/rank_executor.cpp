@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -26,12 +27,38 @@ RankFacts facts_of(const models::Run& run, const RankGrid& grid) {
                   .tp_index = grid.index(GroupKind::tp),
                   .cp = layout.cp,
                   .cp_index = grid.index(GroupKind::cp),
+                  .etp_index = grid.index(GroupKind::etp),
                   .batch = layout.mbs,
                   .vocabulary = run.model.vocab,
                   .positions = {}};
   for (int i = 0; i < layout.cp; ++i) facts.positions.push_back(sequence_shard(layout.seq_len, layout.cp, i));
   facts.loss_factor = 1 / (static_cast<double>(layout.gbs) * static_cast<double>(layout.seq_len));
   return facts;
+}
+
+/// What a program may hold that is priced but not run.
+void refuse_unrunnable(const models::StepProgram& program) {
+  const models::Layout& layout = program.layout;
+  const auto refuse = [](const models::Block& block, const std::string& rule) {
+    throw std::invalid_argument(block.label + ": " + rule);
+  };
+  for (const models::Block& block : program.blocks) {
+    if (!block.carried.empty() && layout.chunks.size() > 1)
+      refuse(block, "what later blocks read beside their input does not travel between stages, got pp " +
+                        std::to_string(layout.pp));
+    if (!block.carried.empty() && layout.tp > 1)
+      refuse(block, "modulation and norms over all heads do not run with tensor parallelism, got tp " +
+                        std::to_string(layout.tp));
+    for (const models::Op& op : block.forward)
+      if (std::holds_alternative<models::Scan>(op.work) && layout.cp > 1)
+        refuse(block, "a state-space scan does not run with context parallelism, got cp " + std::to_string(layout.cp));
+    for (const models::Weight& weight : block.weights)
+      for (const models::WeightPart& part : weight.parts)
+        if (weight.cut && weight.experts == 0 && part.units < layout.tp)  // its gradient lies on some ranks only
+          refuse(block, std::string(block.tensors[static_cast<std::size_t>(weight.tensor)].name) +
+                            " does not run in fewer pieces than tp, got " + std::to_string(part.units) + " and tp " +
+                            std::to_string(layout.tp));
+  }
 }
 
 std::size_t bytes_of(const models::SendRecv& work) { return static_cast<std::size_t>(work.payload.value); }
@@ -49,8 +76,9 @@ RankExecutor::RankExecutor(const models::Run& run, const models::StepProgram& pr
       parameters_(run, program, grid_, device),
       rank_program_(models::expand(program, grid_.index(GroupKind::pp))),
       dtype_(models::storage_type(run.precision)) {
-  std::vector<int> all;
-  for (int rank = 0; rank < transport.size(); ++rank) all.push_back(rank);
+  refuse_unrunnable(program);
+  std::vector<int> all(static_cast<std::size_t>(transport.size()));
+  std::iota(all.begin(), all.end(), 0);
   world_ = communicators(0, "world", all);
   constexpr std::array<const char*, models::kGroups> kNames = {"tp",    "cp",        "ep", "etp",  "dp",
                                                                "dp_cp", "expert_dp", "pp", "fsdp", "replica"};
@@ -82,7 +110,8 @@ StepResult RankExecutor::step(std::int64_t step, const TokenSource& tokens) {
   step_ = step;
   loss_ = 0;
   device_.reset_peak();
-  for (const ParameterGroup& group : parameters_.groups()) device_.fill_zero(group.gradients, models::Stream::compute);
+  for (const ParameterGroup& group : parameters_.groups())
+    if (group.gradients.buffer) device_.fill_zero(group.gradients, models::Stream::compute);
   if (step > 0) gather_weights();
   const auto& tasks = rank_program_.tasks;
   for (int flush = 0; flush < std::max(1, run_.layout.flushes); ++flush) {
@@ -125,15 +154,17 @@ void RankExecutor::forward(const models::PipelineTask& task, int index) {
   for (int position = 0; position < static_cast<int>(places.size()); ++position) {
     BlockInstance& instance = parameters_.block(task.chunk, position);
     const models::Block& block = this->block(instance);
-    Tensors tensors(block.tensors.size());
-    if (block.input != models::kNoTensor) tensors[static_cast<std::size_t>(block.input)] = std::move(x);
+    Tensors tensors{.views = std::vector<View>(block.tensors.size())};
+    if (block.input != models::kNoTensor) tensors[block.input] = std::move(x);
     x = {};
     fill_data(instance, task, tensors);
+    take_carried(block, saved, tensors);
     begin_gather(instance);
     run_pass(instance, Phase::forward, tensors, index, position);
-    end_gather(instance, false);
+    keep_carried(block, tensors, saved);
+    end_gather(instance);
     if (block.output != models::kNoTensor) {
-      View& output = tensors[static_cast<std::size_t>(block.output)];
+      View& output = tensors[block.output];
       x = output;
       if (!block.tensors[static_cast<std::size_t>(block.output)].kept) output = {};
     }
@@ -152,23 +183,27 @@ void RankExecutor::backward(const models::PipelineTask& task, int index) {
     BlockInstance& instance = parameters_.block(task.chunk, position);
     const models::Block& block = this->block(instance);
     Tensors& tensors = saved.blocks[static_cast<std::size_t>(position)];
-    if (block.output_gradient != models::kNoTensor)
-      tensors[static_cast<std::size_t>(block.output_gradient)] = std::move(gradient);
+    if (block.output_gradient != models::kNoTensor) tensors[block.output_gradient] = std::move(gradient);
     gradient = {};
+    take_carried_gradients(block, saved, tensors);
     begin_gather(instance);
     begin_gradients(instance);
     run_pass(instance, task.phase, tensors, index, positions - 1 - position);
+    keep_carried_gradients(block, tensors, saved);
     if (block.input_gradient != models::kNoTensor) {
-      View& mine = tensors[static_cast<std::size_t>(block.input_gradient)];
+      View& mine = tensors[block.input_gradient];
       gradient = mine;
-      if (task.phase == Phase::backward) mine = {};
+      if (task.phase == Phase::backward || !plan(instance.block, Phase::weight_grad).needs(block.input_gradient))
+        mine = {};
     }
-    end_gather(instance, true);
+    end_gather(instance);
     if (task.phase == Phase::backward) {
-      tensors.clear();
+      tensors = {};
       reduce_after(instance, task, index);
     }
   }
+  if (task.phase == Phase::backward) reduce_rest(task, index);
+  release_gathered(task.chunk);
   if (task.chunk > 0) send(task.chunk - 1, task, false, gradient);
   if (task.phase == Phase::backward) saved_.erase(key);
 }
@@ -181,7 +216,7 @@ void RankExecutor::weight_gradients(const models::PipelineTask& task, int index)
     BlockInstance& instance = parameters_.block(task.chunk, position);
     run_pass(instance, Phase::weight_grad, saved.blocks[static_cast<std::size_t>(position)], index,
              positions - 1 - position);
-    saved.blocks[static_cast<std::size_t>(position)].clear();
+    saved.blocks[static_cast<std::size_t>(position)] = {};
     reduce_after(instance, task, index);
   }
   saved_.erase(key);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "exec/block_plan.h"
@@ -51,9 +52,17 @@ class RankExecutor {
   std::vector<double> sum_over_ranks(const std::vector<double>& values);
 
  private:
-  using Tensors = std::vector<View>;  ///< by TensorId
+  /// Of one block and microbatch.
+  struct Tensors {
+    std::vector<View> views;  ///< by TensorId
+    std::shared_ptr<ExpertRouting> routing = {};
+
+    View& operator[](models::TensorId id) { return views[static_cast<std::size_t>(id)]; }
+  };
   struct Saved {
-    std::vector<Tensors> blocks;  ///< of a chunk, in order
+    std::vector<Tensors> blocks;            ///< of a chunk, in order
+    std::map<std::string, View> carried;    ///< by models::Carried::name
+    std::map<std::string, View> gradients;  ///< of the carried ones, of the blocks that have run backward
   };
 
   Communicator& communicator(models::GroupKind kind);
@@ -71,8 +80,15 @@ class RankExecutor {
   void run_op(const BlockInstance& instance, const models::Op& op, const PassPlan::Step& step, Tensors& tensors,
               std::int64_t id);
   View operand(const BlockInstance& instance, models::TensorId id, Tensors& tensors);
-  View new_tensor(const models::Tensor& tensor);
+  View new_tensor(const models::Tensor& tensor, const Tensors& tensors);
+  void exchange_counts(ExpertRouting& routing);
   void fill_data(const BlockInstance& instance, const models::PipelineTask& task, Tensors& tensors);
+  void fill_tokens(const models::Tensor& tensor, std::int64_t first_sequence, const View& to) const;
+  void fill_patches(const models::Tensor& tensor, std::int64_t first_sequence, const View& to) const;
+  void take_carried(const models::Block& block, const Saved& saved, Tensors& tensors) const;
+  void keep_carried(const models::Block& block, Tensors& tensors, Saved& saved) const;
+  void take_carried_gradients(const models::Block& block, Saved& saved, Tensors& tensors);
+  void keep_carried_gradients(const models::Block& block, Tensors& tensors, Saved& saved) const;
   View receive(int chunk, const models::PipelineTask& task, bool forward);
   void send(int chunk, const models::PipelineTask& task, bool forward, const View& x);
   int pipeline_tag(int chunk, int microbatch, bool forward) const;
@@ -80,11 +96,13 @@ class RankExecutor {
   // Data parallelism and the end of a step
   std::vector<std::size_t> used_groups(const BlockInstance& instance) const;
   void begin_gather(const BlockInstance& instance);
-  void end_gather(const BlockInstance& instance, bool backward);
+  void end_gather(const BlockInstance& instance);
+  void release_gathered(int chunk);
   void begin_gradients(const BlockInstance& instance);
   void reduce_after(const BlockInstance& instance, const models::PipelineTask& task, int index);
+  void reduce_rest(const models::PipelineTask& task, int index);
   bool last_task_of_chunk(const models::PipelineTask& task, int index) const;
-  void reduce(const BlockInstance& instance);
+  void reduce(const BlockInstance& instance, bool last);
   void reduce_shard(ParameterGroup& group);
   const models::Op* find_op(bool gather, models::GroupKind kind) const;
   const models::Op& gather_op(bool expert) const;

@@ -69,10 +69,17 @@ void RankExecutor::begin_gather(const BlockInstance& instance) {
   }
 }
 
-void RankExecutor::end_gather(const BlockInstance& instance, bool backward) {
-  const When when = program_.data_parallel.gather;
-  if (when == When::once_a_step || (when == When::every_microbatch && !backward)) return;
+void RankExecutor::end_gather(const BlockInstance& instance) {
+  if (program_.data_parallel.gather != When::every_pass) return;
   for (const std::size_t index : used_groups(instance)) parameters_.groups()[index].gathered = {};
+}
+
+/// Behind a whole backward pass, where weights stay gathered from forward on.
+void RankExecutor::release_gathered(int chunk) {
+  if (program_.data_parallel.gather != When::every_microbatch) return;
+  for (const BlockInstance& instance : parameters_.blocks())
+    if (instance.chunk == chunk)
+      for (const std::size_t index : used_groups(instance)) parameters_.groups()[index].gathered = {};
 }
 
 /// FSDP: whole gradients of one microbatch, until they are reduced to this rank's share.
@@ -91,7 +98,15 @@ void RankExecutor::reduce_after(const BlockInstance& instance, const models::Pip
   const bool each = program_.data_parallel.reduce == When::every_microbatch;
   if (!each && !last) return;
   if (!each && (!program_.data_parallel.reduce_overlap || program_.ends_share_embedding)) return;
-  reduce(instance);
+  reduce(instance, last);
+}
+
+/// Behind a whole backward pass: gradients of weights that a block uses after their own block's reduction (MTP uses the
+/// head's).
+void RankExecutor::reduce_rest(const models::PipelineTask& task, int index) {
+  if (program_.data_parallel.reduce != When::every_microbatch && !last_task_of_chunk(task, index)) return;
+  for (ParameterGroup& group : parameters_.groups())
+    if (group.whole_gradients.buffer) reduce_shard(group);
 }
 
 bool RankExecutor::last_task_of_chunk(const models::PipelineTask& task, int index) const {
@@ -103,7 +118,7 @@ bool RankExecutor::last_task_of_chunk(const models::PipelineTask& task, int inde
   return true;
 }
 
-void RankExecutor::reduce(const BlockInstance& instance) {
+void RankExecutor::reduce(const BlockInstance& instance, bool last) {
   const models::Block& block = this->block(instance);
   for (const std::size_t index : instance.groups) {
     ParameterGroup& group = parameters_.groups()[index];
@@ -112,6 +127,7 @@ void RankExecutor::reduce(const BlockInstance& instance) {
       reduce_shard(group);
       continue;
     }
+    if (!last) continue;  // whole gradients add up over the microbatches first
     for (const models::Op& op : block.reduce) {
       if (of_experts(op) != group.expert) continue;
       device_.wait(op.stream, device_.record(models::Stream::compute));
@@ -137,7 +153,12 @@ void RankExecutor::reduce_shard(ParameterGroup& group) {
     launch_collective(*replicas, share, share, -1);
     device_.wait(models::Stream::compute, device_.record(replicas->stream));
   }
-  device_.add(share, group.gradients, models::Stream::compute);
+  if (group.gradients.buffer) {
+    device_.add(share, group.gradients, models::Stream::compute);
+  } else {
+    group.gradients = parameters_.new_whole(group, device_, group.owned());
+    device_.copy(share, group.gradients, models::Stream::compute);
+  }
   group.whole_gradients = {};
 }
 
@@ -163,7 +184,7 @@ void RankExecutor::finish_gradients() {
   const bool late = !program_.data_parallel.reduce_overlap || program_.ends_share_embedding;
   share_embedding_gradient();
   if (program_.data_parallel.reduce == When::once_a_step && late)
-    for (const BlockInstance& instance : parameters_.blocks()) reduce(instance);
+    for (const BlockInstance& instance : parameters_.blocks()) reduce(instance, true);
   device_.synchronize();
   for (ParameterGroup& group : parameters_.groups()) group.gathered = {};
   sum_over_tp();
@@ -251,6 +272,7 @@ void RankExecutor::update(std::int64_t step, double norm) {
                     slice(group.weights, weight, count), slice(group.first_moments, state, count),
                     slice(group.second_moments, state, count));
     }
+    if (group.weights_sharded) group.gradients = {};  // they come with the next step's first backward pass
   }
 }
 

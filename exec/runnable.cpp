@@ -82,7 +82,7 @@ std::optional<std::string> why_not_runnable(const Run& run, const StepProgram& p
 
 hw::Bytes state_bytes(const Run& run, const StepProgram& program) {
   const models::Layout& l = run.layout;
-  const double ranks_of_stage = l.gpus / l.pp;
+  const int ranks_of_stage = l.gpus / l.pp;
   const auto shards = [&](bool expert, bool of_weights) {
     if (l.fsdp > 0) return expert ? (run.traits.fsdp_experts ? l.expert_dp() : 1) : l.fsdp;
     return of_weights || l.zero != models::Zero::optimizer ? 1 : expert ? l.expert_dp() : l.dp * l.cp;

@@ -16,7 +16,11 @@ hw::Seconds now() {
 class Trainer {
  public:
   Trainer(const models::Run& run, const TrainingPlan& plan, RankExecutor& executor, const TrainingHooks& hooks)
-      : run_(run), plan_(plan), executor_(executor), hooks_(hooks), peak_(run.layout.gpus, 0.0) {}
+      : run_(run),
+        plan_(plan),
+        executor_(executor),
+        hooks_(hooks),
+        peak_(static_cast<std::size_t>(run.layout.gpus), 0.0) {}
 
   void begin() {
     if (!plan_.resume.empty()) result_.first = load_checkpoint(plan_.resume, run_, executor_);

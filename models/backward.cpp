@@ -19,12 +19,12 @@ class Derivation {
   void run() {
     seed();
     for (std::size_t i = block_.forward.size(); i-- > 0;) {
-      // A copy: adding tensors moves nothing that is read here, but ops are values.
-      const Op op = block_.forward[i];
+      const Op& op = block_.forward[i];  // the list stays as it is
       source_ = &op;
       std::visit([&](const auto& work) { derive(op, work); }, op.work);
     }
     if (block_.input != kNoTensor) block_.input_gradient = gradient(block_.input);
+    for (Carried& carried : block_.carried) carried.gradient = gradient(carried.tensor);
   }
 
  private:
@@ -32,6 +32,10 @@ class Derivation {
 
   /// The loss starts the chain; a layer gets its output's gradient from the next block.
   void seed() {
+    for (Carried& carried : block_.carried) {
+      carried.gradient_behind = storage_gradient(carried.tensor);
+      gradient_[static_cast<std::size_t>(carried.tensor)] = carried.gradient_behind;
+    }
     if (block_.output == kNoTensor) return;
     const Tensor& y = at(block_.output);
     block_.output_gradient = new_gradient(block_.output, y.dtype, y.rows, y.columns);
@@ -41,7 +45,7 @@ class Derivation {
   TensorId new_gradient(TensorId of, hw::DType dtype, std::int64_t rows, std::int64_t columns) {
     const TensorId id = b_.tensor(at(of).name, TensorKind::gradient, dtype, rows, columns);
     block_.tensors.back().gradient_of = of;
-    gradient_.resize(block_.tensors.size(), kNoTensor);
+    block_.tensors.back().routed = at(of).routed;
     return id;
   }
 
@@ -109,7 +113,6 @@ class Derivation {
       const TensorId id = b_.tensor(tensor.name, TensorKind::weight_gradient, b_.context().traits().grad_dtype,
                                     tensor.rows, tensor.columns);
       block_.tensors.back().gradient_of = w;
-      gradient_.resize(block_.tensors.size(), kNoTensor);
       gradient_[static_cast<std::size_t>(w)] = id;
       return id;
     }
@@ -209,13 +212,35 @@ class Derivation {
   }
 
   void derive(const Op& op, const Scan& work) {
+    const TensorId xbc = op.reads[0], steps = op.reads[1], w = op.reads[2], y = op.writes[0];
+    if (gradient(y) == kNoTensor) return;
     Scan back = work;
     back.backward = true;
-    const TensorId y = op.writes[0];
-    if (gradient(y) == kNoTensor) return;
-    const TensorId dx = storage_gradient(op.reads[0]);
-    emit(op.name, back, {gradient(y), op.reads[0], op.reads[1]}, {dx}, op.host_ops);
-    contribute(op.reads[0], dx);
+    const TensorId dxbc = storage_gradient(xbc);
+    Op& kernel = emit(op.name, back, {gradient(y), xbc, steps, w}, {dxbc}, op.host_ops);
+    kernel.writes.push_back(whole_gradient(steps));
+    if (!at(w).frozen) kernel.writes.push_back(weight_gradient(w));
+    contribute(xbc, dxbc);
+  }
+
+  /// The gradient of a tensor of which each reader has columns of its own: each writes those.
+  TensorId whole_gradient(TensorId of) {
+    if (gradient(of) == kNoTensor) {
+      const TensorId whole = storage_gradient(of);
+      gradient_[static_cast<std::size_t>(of)] = whole;
+    }
+    return gradient(of);
+  }
+
+  /// Whether an op of this kind works on some columns of its operand `index`, which are no other op's.
+  static bool has_columns_of(const Pointwise& work, int index) {
+    switch (work.function) {
+      case Function::conv: return index == 0;
+      case Function::gated_norm:
+      case Function::modulated_norm: return index == 1;
+      case Function::gated_residual: return index == 2;
+      default: return false;
+    }
   }
 
   void derive(const Op& op, const Pointwise& work) {
@@ -226,10 +251,11 @@ class Derivation {
     if (is_sum(work)) {
       // Of a merge, the row statistics have no gradient.
       const int step = work.function == Function::merge_attention ? 2 : 1;
+      const int operands = work.function == Function::expert_bias ? 1 : op.reads.size();
       const TensorId dy = gradient(y);
-      for (int i = 0; i < op.reads.size(); i += step)
+      for (int i = 0; i < operands; i += step)
         if (differentiable(op.reads[i])) contribute(op.reads[i], dy);
-      if (work.function != Function::add_positions) return;
+      if (work.function != Function::add_positions && work.function != Function::expert_bias) return;
     }
     derive_kernel(op, work);
   }
@@ -237,7 +263,7 @@ class Derivation {
   /// Its result's gradient is that of its operands.
   static bool is_sum(const Pointwise& work) {
     return work.function == Function::add || work.function == Function::add_positions ||
-           work.function == Function::merge_attention;
+           work.function == Function::merge_attention || work.function == Function::expert_bias;
   }
 
   /// One backward kernel: reads dy and what its function needs of the forward operands, writes the gradients of its
@@ -252,34 +278,42 @@ class Derivation {
       if (!block_.backward[kernel].reads.contains(id)) block_.backward[kernel].reads.push_back(id);
     };
     const auto writes = [&](TensorId id) { block_.backward[kernel].writes.push_back(id); };
+    for (int i = 1; i < op.writes.size(); ++i)
+      if (gradient(op.writes[i]) != kNoTensor) reads(gradient(op.writes[i]));
     if (work.kind == PointwiseKind::dropout) reads(op.writes[1]);
-    if (work.kind == PointwiseKind::router) reads(y);
-    const bool operands = reads_operands(work);
-    for (const TensorId in : op.reads)
-      if (operands || at(in).kind == TensorKind::data) reads(in);
-    bool any = false;
-    if (!is_sum(work)) {
-      InlineVector<TensorId, 8> wanted;
-      for (const TensorId in : op.reads)
-        if (differentiable(in) && !wanted.contains(in)) wanted.push_back(in);
-      if (work.kind == PointwiseKind::gated_residual) {
-        contribute(op.reads[1], gradient(y));  // the residual stream
-        wanted = {op.reads[0]};
+    for (int i = 0; i < op.reads.size(); ++i)
+      if (reads_operand(work, i) || at(op.reads[i]).kind == TensorKind::data) reads(op.reads[i]);
+    if (work.function == Function::route) reads(y);
+    InlineVector<TensorId, 8> wanted;
+    for (int i = 0; i < op.reads.size(); ++i) {
+      const TensorId in = op.reads[i];
+      if (!differentiable(in) || !has_gradient_kernel(work, i) || wanted.contains(in)) continue;
+      if (work.kind == PointwiseKind::gated_residual && i == 1) {
+        contribute(in, gradient(y));  // the residual stream
+        continue;
       }
-      for (const TensorId in : wanted) {
-        const TensorId dx = storage_gradient(in);
-        writes(dx);
-        contribute(in, dx);
-        any = true;
-      }
+      wanted.push_back(in);
+      const TensorId dx = has_columns_of(work, i) ? whole_gradient(in) : storage_gradient(in);
+      writes(dx);
+      if (!has_columns_of(work, i)) contribute(in, dx);
     }
     for (const TensorId in : op.reads)
       if (at(in).kind == TensorKind::weight && !at(in).frozen) writes(weight_gradient(in));
-    if (!any) block_.backward[kernel].weight_gradient = true;  // a table's scatter-add
+    if (wanted.empty()) block_.backward[kernel].weight_gradient = true;  // a table's scatter-add
   }
 
-  /// Whether the backward kernel reads what the forward kernel read.
-  static bool reads_operands(const Pointwise& work) {
+  /// Whether the kernel writes the gradient of its operand `index`.
+  static bool has_gradient_kernel(const Pointwise& work, int index) {
+    if (work.function == Function::expert_bias) return index == 1;  // of the rows' weights
+    if (work.function == Function::unpermute) return index == 0;    // the rows carry the map's weights already
+    return !is_sum(work);
+  }
+
+  /// Whether the backward kernel reads operand `index` of the forward kernel.
+  static bool reads_operand(const Pointwise& work, int index) {
+    if (work.function == Function::permute || work.function == Function::unpermute ||
+        work.function == Function::expert_bias)
+      return index > 0;
     switch (work.kind) {
       case PointwiseKind::norm:
       case PointwiseKind::qk_norm:
@@ -287,6 +321,7 @@ class Derivation {
       case PointwiseKind::modulate:
       case PointwiseKind::conv:
       case PointwiseKind::scale:
+      case PointwiseKind::router:
       case PointwiseKind::gated_residual: return true;
       default: return false;
     }
@@ -297,9 +332,10 @@ class Derivation {
     const TensorId logits = op.reads[0];
     Pointwise back = work;
     back.backward = true;
-    back.passes = 1;  // reads the kept probabilities, writes the logits' gradient
+    back.passes = 1;  // reads the kept probabilities (or predictions), writes the logits' gradient
     const TensorId d = storage_gradient(logits);
-    Op& kernel = emit(op.name, back, {op.writes[0]}, {d}, op.host_ops);
+    const TensorId kept = work.function == Function::flow_loss ? logits : op.writes[0];
+    Op& kernel = emit(op.name, back, {kept}, {d}, op.host_ops);
     if (op.reads.size() > 1) kernel.reads.push_back(op.reads[1]);
     kernel.stream = Stream::compute;
     contribute(logits, d);
@@ -316,6 +352,10 @@ class Derivation {
       adjoint.kind = CollectiveKind::all_gather;
       // What the row-parallel matmul will read is cast first and gathered in its narrow format.
       dy = quantised_gradient(dy, b_.at(x).kind == TensorKind::activation ? matmul_of_producer(x) : at(dy).dtype);
+    }
+    if (op.writes.size() > 1) {  // rows and their weights
+      adjoint.payload = at(gradient(y)).bytes();
+      return emit_for_each(op, adjoint, kHostCollective);
     }
     const Tensor shape = at(x);
     const bool narrow = work.kind == CollectiveKind::reduce_scatter;
@@ -344,13 +384,24 @@ class Derivation {
   }
 
   void derive(const Op& op, const ExpertExchange& work) {
-    const TensorId x = op.reads[0], y = op.writes[0];
-    if (gradient(y) == kNoTensor) return;
+    if (gradient(op.writes[0]) == kNoTensor) return;
     ExpertExchange adjoint = work;
     adjoint.combine = !work.combine;  // the adjoint of sending copies out is summing them up, and the reverse
-    const TensorId dx = storage_gradient(x);
-    emit(op.name, adjoint, {gradient(y)}, {dx}, op.host_ops);
-    contribute(x, dx);
+    emit_for_each(op, adjoint, op.host_ops);
+  }
+
+  /// An adjoint that makes the gradient of each operand from that of the result in its place.
+  void emit_for_each(const Op& op, const Work& adjoint, float host_ops) {
+    const std::size_t mine = block_.backward.size();
+    emit(op.name, adjoint, {}, {}, host_ops);
+    for (int i = 0; i < op.writes.size(); ++i) {
+      if (gradient(op.writes[i]) == kNoTensor) continue;
+      const TensorId dx = storage_gradient(op.reads[i]);
+      block_.backward[mine].reads.push_back(gradient(op.writes[i]));
+      block_.backward[mine].writes.push_back(dx);
+    }
+    const InlineVector<TensorId, 8> gradients = block_.backward[mine].writes;
+    for (int i = 0; i < gradients.size(); ++i) contribute(op.reads[i], gradients[i]);
   }
 
   /// Backward, a ring turns the other way: the first keys and values needed are those of the next rank.
@@ -413,7 +464,7 @@ class Derivation {
 
   BlockBuilder& b_;
   Block& block_;
-  std::vector<TensorId> gradient_;  ///< of each tensor so far
+  std::vector<TensorId> gradient_;  ///< of each tensor of the forward graph so far
   const Op* source_ = nullptr;      ///< the forward op being differentiated
 };
 

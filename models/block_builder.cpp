@@ -13,8 +13,9 @@ constexpr float kHostPointwise = 1, kHostLinear = 3, kHostCast = 4, kHostCollect
 }  // namespace
 
 BlockBuilder::BlockBuilder(const BlockContext& context, Block& block) : context_(context), block_(block) {
-  block_.tensors.reserve(96);
-  block_.forward.reserve(40);
+  block_.tensors.reserve(192);
+  block_.weights.reserve(16);
+  block_.forward.reserve(64);
 }
 
 TensorId BlockBuilder::tensor(const char* name, TensorKind kind, hw::DType dtype, std::int64_t rows,
@@ -68,6 +69,18 @@ TensorId BlockBuilder::pointwise(const char* name, const Pointwise& work, std::i
 void BlockBuilder::share_columns(TensorId id, std::int64_t columns) {
   if (!context_.traits().splits_are_views) return;
   block_.tensors[static_cast<std::size_t>(id)].shared_columns = columns;
+}
+
+void BlockBuilder::carry(const char* name, TensorId id) {
+  block_.carried.push_back({.name = name, .tensor = id});
+  block_.tensors[static_cast<std::size_t>(id)].kept = true;  // there until the last block behind has run backward
+}
+
+TensorId BlockBuilder::carried(const char* name, std::int64_t rows, std::int64_t columns) {
+  const TensorId id = tensor(name, TensorKind::input, context_.storage, rows, columns);
+  block_.tensors.back().shared_columns = columns;  // it lies where it was made
+  block_.carried.push_back({.name = name, .tensor = id});
+  return id;
 }
 
 TensorId BlockBuilder::norm(const char* name, TensorId x, std::int64_t columns) {

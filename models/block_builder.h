@@ -74,6 +74,11 @@ class BlockBuilder {
   /// The last `columns` of `id` lie in another tensor's memory (step_program.h), where the stack's splits are views.
   void share_columns(TensorId id, std::int64_t columns);
 
+  /// Later blocks may read `id` by that name.
+  void carry(const char* name, TensorId id);
+  /// What an earlier block carries by that name.
+  TensorId carried(const char* name, std::int64_t rows, std::int64_t columns);
+
   void set_module(Module module) { module_ = module; }
   void set_graphed(bool graphed) { graphed_ = graphed; }
   void set_stream(Stream compute) { compute_ = compute; }

@@ -70,65 +70,85 @@ void fill_host(std::vector<Op>& ops, const CudaGraph& graph) {
 /// Walks a list and returns the largest sum of live bytes that are not weights; `live` starts with what is there.
 class Liveness {
  public:
-  explicit Liveness(const Block& block) : block_(block), last_use_(block.tensors.size(), -1) {}
+  explicit Liveness(const Block& block) : block_(block), tensors_(block.tensors.size()) {
+    for (std::size_t t = 0; t < tensors_.size(); ++t) tensors_[t].size = size_of(block.tensors[t]);
+  }
 
   /// `kept_is_live`: kept tensors are there from the start and go after their last reader (backward).
-  double peak(const std::vector<Op>& ops, bool kept_is_live) {
-    std::fill(last_use_.begin(), last_use_.end(), -1);
-    std::vector<bool> live(block_.tensors.size(), false);
+  /// `without_weights`: weight gradients run later, and what they read stays for them.
+  double peak(const std::vector<Op>& ops, bool kept_is_live, bool without_weights = false) {
+    find_last_uses(ops);
+    if (without_weights) leave_to_weight_gradients(ops);
+    now_ = 0;
+    begin(kept_is_live);
+    double worst = now_;
     for (std::size_t i = 0; i < ops.size(); ++i) {
-      for (const TensorId id : ops[i].reads) last_use_[static_cast<std::size_t>(id)] = static_cast<int>(i);
-      for (const TensorId id : ops[i].writes) last_use_[static_cast<std::size_t>(id)] = static_cast<int>(i);
-    }
-    double now = 0;
-    if (!kept_is_live) {
-      // What comes from outside of the block is there until its last reader, or stays for backward.
-      for (std::size_t t = 0; t < block_.tensors.size(); ++t)
-        if (given(block_.tensors[t]) && (last_use_[t] >= 0 || block_.tensors[t].kept)) start(t, live, now);
-    } else {
-      for (std::size_t t = 0; t < block_.tensors.size(); ++t)
-        if (block_.tensors[t].kept) {
-          live[t] = true;
-          now += size(t);
-        }
-      if (block_.output != kNoTensor) now += size(static_cast<std::size_t>(block_.output));  // its gradient arrives
-    }
-    double worst = now;
-    for (std::size_t i = 0; i < ops.size(); ++i) {
+      const Op& op = ops[i];
+      if (without_weights && op.weight_gradient) continue;
       // The copy into a tensor-parallel region is what was read, if nobody reads that again.
-      if (std::get_if<TpCopy>(&ops[i].work) != nullptr)
-        end(static_cast<std::size_t>(ops[i].reads[0]), i, kept_is_live, live, now);
-      for (const TensorId id : ops[i].writes) start(static_cast<std::size_t>(id), live, now);
-      worst = std::max(worst, now);
-      for (const TensorId id : ops[i].reads) end(static_cast<std::size_t>(id), i, kept_is_live, live, now);
-      for (const TensorId id : ops[i].writes) end(static_cast<std::size_t>(id), i, kept_is_live, live, now);
+      if (std::get_if<TpCopy>(&op.work) != nullptr) end(op.reads[0], i);
+      for (const TensorId id : op.writes) start(tensor(id));
+      worst = std::max(worst, now_);
+      for (const TensorId id : op.reads) end(id, i);
+      for (const TensorId id : op.writes) end(id, i);
     }
     return worst;
   }
 
  private:
+  struct Life {
+    double size = 0;
+    int last_use = -1;  ///< by which op; -1: by none, or it stays
+    bool live = false;
+  };
+
   static bool given(const Tensor& tensor) {
     return tensor.kind == TensorKind::input || tensor.kind == TensorKind::data;
   }
-  double size(std::size_t tensor) const {
-    const Tensor& t = block_.tensors[tensor];
+  static double size_of(const Tensor& t) {
     return t.kind == TensorKind::weight || t.kind == TensorKind::weight_gradient ? 0 : t.stored_bytes().value;
   }
-  void start(std::size_t tensor, std::vector<bool>& live, double& now) const {
-    if (live[tensor]) return;
-    live[tensor] = true;
-    now += size(tensor);
+  Life& tensor(TensorId id) { return tensors_[static_cast<std::size_t>(id)]; }
+
+  void find_last_uses(const std::vector<Op>& ops) {
+    for (Life& life : tensors_) life.last_use = -1, life.live = false;
+    for (std::size_t i = 0; i < ops.size(); ++i) {
+      for (const TensorId id : ops[i].reads) tensor(id).last_use = static_cast<int>(i);
+      for (const TensorId id : ops[i].writes) tensor(id).last_use = static_cast<int>(i);
+    }
   }
-  void end(std::size_t tensor, std::size_t op, bool backward, std::vector<bool>& live, double& now) const {
-    if (!live[tensor] || last_use_[tensor] != static_cast<int>(op)) return;
-    const bool stays = !backward && (block_.tensors[tensor].kept || static_cast<TensorId>(tensor) == block_.output);
-    if (stays) return;
-    live[tensor] = false;
-    now -= size(tensor);
+  void leave_to_weight_gradients(const std::vector<Op>& ops) {
+    for (const Op& op : ops)
+      if (op.weight_gradient)
+        for (const TensorId id : op.reads) tensor(id).last_use = -1;
+  }
+  void begin(bool backward) {
+    for (std::size_t t = 0; t < tensors_.size(); ++t) {
+      const Tensor& each = block_.tensors[t];
+      // What comes from outside of the block is there until its last reader, or stays for backward.
+      const bool there = backward ? each.kept : given(each) && (tensors_[t].last_use >= 0 || each.kept);
+      if (there) start(tensors_[t]);
+      // After forward, what is kept and the block's output stay.
+      const bool stays = !backward && (each.kept || static_cast<TensorId>(t) == block_.output);
+      if (stays) tensors_[t].last_use = -1;
+    }
+    if (backward && block_.output != kNoTensor) now_ += tensor(block_.output).size;  // its gradient arrives
+  }
+  void start(Life& life) {
+    if (life.live) return;
+    life.live = true;
+    now_ += life.size;
+  }
+  void end(TensorId id, std::size_t op) {
+    Life& life = tensor(id);
+    if (!life.live || life.last_use != static_cast<int>(op)) return;
+    life.live = false;
+    now_ -= life.size;
   }
 
   const Block& block_;
-  std::vector<int> last_use_;
+  std::vector<Life> tensors_;
+  double now_ = 0;
 };
 
 double held_for_weights(const Block& block) {
@@ -158,6 +178,7 @@ void fill_memory(Block& block) {
   Liveness liveness(block);
   block.forward_peak = {std::max(0.0, liveness.peak(block.forward, false) - kept)};
   block.backward_peak = {std::max(0.0, liveness.peak(block.backward, true) - kept)};
+  block.input_grad_peak = {std::max(0.0, liveness.peak(block.backward, true, true) - kept)};
 }
 
 }  // namespace

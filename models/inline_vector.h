@@ -20,6 +20,7 @@ class InlineVector {
     assert(size_ < N);
     values_[static_cast<std::size_t>(size_++)] = value;
   }
+  constexpr void clear() { size_ = 0; }
   constexpr int size() const { return size_; }
   constexpr bool empty() const { return size_ == 0; }
   constexpr const T* begin() const { return values_.data(); }

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <numeric>
 #include <vector>
 
 #include "models/layout.h"
@@ -23,41 +22,59 @@ std::vector<int> interleaved_groups(int pp, int microbatches) {
 
 namespace {
 
-/// All tasks of one phase: group after group, in a group chunk after chunk (last chunk first for backwards).
-TaskOrder phase_order(const Layout& layout, int stage, const std::vector<int>& groups, Phase phase) {
-  TaskOrder order;
-  order.reserve(static_cast<std::size_t>(layout.vp) *
-                static_cast<std::size_t>(std::reduce(groups.begin(), groups.end())));
-  int first = 0;
-  for (const int size : groups) {
-    for (int turn = 0; turn < layout.vp; ++turn) {
-      const int local = phase == Phase::forward ? turn : layout.vp - 1 - turn;
-      const auto chunk = static_cast<std::int16_t>(local * layout.pp + stage);
-      for (int i = first; i < first + size; ++i) order.push_back({phase, chunk, i});
-    }
-    first += size;
+/// The tasks of one phase in order: group after group, in a group chunk after chunk (last chunk first for backwards).
+class PhaseTasks {
+ public:
+  PhaseTasks(const Layout& layout, int stage, const std::vector<int>& groups, Phase phase)
+      : layout_(layout), stage_(stage), group_(groups.begin()), last_(*group_), phase_(phase) {
+    enter_chunk();
   }
-  return order;
-}
+
+  PipelineTask next() {
+    if (microbatch_ == last_) {
+      if (++turn_ == layout_.vp) {
+        turn_ = 0;
+        first_ = last_;
+        last_ += *++group_;
+      }
+      enter_chunk();
+    }
+    return {phase_, chunk_, microbatch_++};
+  }
+
+ private:
+  void enter_chunk() {
+    const int local = phase_ == Phase::forward ? turn_ : layout_.vp - 1 - turn_;
+    chunk_ = static_cast<std::int16_t>(local * layout_.pp + stage_);
+    microbatch_ = first_;
+  }
+
+  const Layout& layout_;
+  int stage_;
+  std::vector<int>::const_iterator group_;
+  int turn_ = 0, first_ = 0, last_;  ///< microbatches [first_, last_) are the group
+  int microbatch_ = 0;
+  Phase phase_;
+  std::int16_t chunk_ = 0;
+};
 
 }  // namespace
 
 TaskOrder interleaved_1f1b(const Layout& layout, int stage, int microbatches, bool merged) {
   const std::vector<int> groups = interleaved_groups(layout.pp, microbatches);
-  const TaskOrder forwards = phase_order(layout, stage, groups, Phase::forward);
-  const TaskOrder backwards = phase_order(layout, stage, groups, Phase::backward);
-  const int group = std::max(layout.pp, groups.front());
+  PhaseTasks forwards(layout, stage, groups, Phase::forward), backwards(layout, stage, groups, Phase::backward);
+  const int group = std::max(layout.pp, groups.front()), tasks = layout.vp * microbatches;
   const int wanted = (layout.pp - stage - 1) * 2 + (layout.vp - 1) * group + (merged ? 1 : 0);
-  const std::size_t warm_up = std::min(static_cast<std::size_t>(wanted), forwards.size());
+  const int warm_up = std::min(wanted, tasks);
 
   TaskOrder order;
-  order.reserve(2 * forwards.size());
-  order.assign(forwards.begin(), forwards.begin() + static_cast<std::ptrdiff_t>(warm_up));
-  for (std::size_t i = warm_up; i < forwards.size(); ++i) {
-    order.push_back(forwards[i]);
-    order.push_back(backwards[i - warm_up]);
+  order.reserve(2 * static_cast<std::size_t>(tasks));
+  for (int i = 0; i < warm_up; ++i) order.push_back(forwards.next());
+  for (int i = warm_up; i < tasks; ++i) {
+    order.push_back(forwards.next());
+    order.push_back(backwards.next());
   }
-  order.insert(order.end(), backwards.end() - static_cast<std::ptrdiff_t>(warm_up), backwards.end());
+  for (int i = 0; i < warm_up; ++i) order.push_back(backwards.next());
   return order;
 }
 

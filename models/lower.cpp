@@ -107,6 +107,16 @@ Op pipeline_send(const Run& run) {
           .needs = {}};
 }
 
+/// Whether the token table is on a second pipeline rank too: for tied logits, or for multi-token prediction.
+bool shares_embedding(const Run& run) {
+  const Layout& layout = run.layout;
+  for (std::size_t c = 0; c < layout.chunks.size(); ++c) {
+    const bool uses = (layout.chunks[c].loss && run.model.tied_embeddings) || layout.chunks[c].mtp > 0;
+    if (uses && layout.stage_of_chunk(static_cast<int>(c)) != layout.stage_of_chunk(0)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 StepProgram lower(const Run& run) {
@@ -118,9 +128,7 @@ StepProgram lower(const Run& run) {
   fill_groups(program);
   fill_chunks(run, program);
   program.send = pipeline_send(run);
-  const int last = static_cast<int>(run.layout.chunks.size()) - 1;
-  program.ends_share_embedding =
-      run.model.tied_embeddings && run.layout.stage_of_chunk(last) != run.layout.stage_of_chunk(0);
+  program.ends_share_embedding = shares_embedding(run);
   lower_data_parallel(run, program);
   lower_stages(run, program);
   return program;

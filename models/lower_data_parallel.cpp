@@ -69,8 +69,16 @@ void lower_data_parallel(const Run& run, StepProgram& program) {
   program.data_parallel = timing(run);
   const Replication dense{fsdp ? GroupKind::fsdp : GroupKind::dp_cp, fsdp || zero1, fsdp};
   const Replication expert{GroupKind::expert_dp, fsdp ? run.traits.fsdp_experts : zero1, false};
+  const bool on_time = fsdp && !program.data_parallel.prefetch;
   for (Block& block : program.blocks) {
     const BlockParameters& p = block.parameters;
+    if (on_time) {
+      const double experts = run.traits.fsdp_experts ? 1 : 0;
+      const double weight = hw::bytes_per_element(run.traits.param_gather_dtype);
+      if (program.data_parallel.gather == When::every_pass) block.gathered = {weight * (p.dense + experts * p.expert)};
+      block.whole_gradients = {hw::bytes_per_element(run.traits.grad_dtype) *
+                               (p.trainable_dense + experts * p.trainable_expert)};
+    }
     add_collectives(block, program, dense, p.dense, p.trainable_dense);
     add_collectives(block, program, expert, p.expert, p.trainable_expert);
   }

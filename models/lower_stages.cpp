@@ -102,7 +102,9 @@ StaticMemory memory_of(const Run& run, const StepProgram& program, const Held& h
     memory.gradients_in_backward = run.layout.microbatches == 1;
     const double gathered = hw::bytes_per_element(storage_type(run.precision));
     const bool resharded = program.data_parallel.gather == When::every_pass;
-    memory.gathered = {gathered * (resharded ? 2 * held.largest_gathered : gathered_of(p, s))};
+    // The block that runs and the one fetched ahead; without prefetch the blocks say it themselves.
+    const double ahead = program.data_parallel.prefetch ? 2 * held.largest_gathered : 0;
+    memory.gathered = {gathered * (resharded ? ahead : gathered_of(p, s))};
   }
   return memory;
 }

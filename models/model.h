@@ -12,7 +12,9 @@ namespace models {
 enum class Norm { rms, layer };
 enum class Position { rotary, learned, none };
 enum class Activation { silu, gelu, relu2, swiglu_clamped };  ///< swiglu_clamped: GPT-OSS's biased, clamped GLU
-enum class Router { softmax, sigmoid_bias };
+/// softmax: over all experts; softmax_of_chosen: over the chosen ones; sigmoid_bias: of each, plus a correction bias
+/// for the choice alone, which starts at 0 and is no parameter.
+enum class Router { softmax, softmax_of_chosen, sigmoid_bias };
 
 /// Multi-head latent attention (DeepSeek V2, arXiv 2405.04434, section 2.1).
 struct Mla {
@@ -54,6 +56,8 @@ struct MoeSpec {
   bool bias = false;         ///< in the experts
   bool router_bias = false;  ///< a bias in the router's projection (GPT-OSS)
   Router router = Router::softmax;
+  bool normalised = false;  ///< the chosen experts' weights are divided by their sum
+  double scaling = 1;       ///< and multiplied by this
   Activation activation = Activation::silu;
   bool operator==(const MoeSpec&) const = default;
 };

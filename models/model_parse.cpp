@@ -61,7 +61,7 @@ const Architecture& architecture_of(const hw::Node& node) {
 
 /// The norms' epsilon under whichever of its names it has.
 void read_epsilon(const hw::Node& node, Model& model) {
-  model.norm_epsilon = model.norm == Norm::layer ? 1e-5 : 1e-6;
+  model.norm_epsilon = model.norm == Norm::layer && !model.dit ? 1e-5 : 1e-6;  // WAN's LayerNorms have 1e-6
   for (const char* key : {"rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps", "norm_eps", "eps"})
     if (node.has(key)) model.norm_epsilon = node.at(key).positive();
 }

@@ -47,6 +47,8 @@ MoeSpec moe(const hw::Node& node) {
     result.shared_ffn = node.at("n_shared_experts").positive_int() * width(node, "moe_shared_expert_intermediate_size");
   if (result.shared_ffn > kMaxWidth)
     node.at("n_shared_experts").fail("gives a shared expert wider than " + std::to_string(kMaxWidth));
+  result.normalised = flag(node, "norm_topk_prob", true);
+  if (node.has("routed_scaling_factor")) result.scaling = node.at("routed_scaling_factor").positive();
   if (node.has("moe_latent_size")) result.latent = width(node, "moe_latent_size");
   result.activation = activation(node, "mlp_hidden_act", Activation::relu2);
   result.gated = false;

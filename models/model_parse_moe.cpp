@@ -66,6 +66,8 @@ MoeSpec deepseek_experts(const hw::Node& node) {
   // sigmoid comes with the correction bias that steers balance (noaux_tc); DeepSeek-V2 has softmax without one
   const bool sigmoid = node.has("scoring_func") && node.at("scoring_func").choice({"softmax", "sigmoid"}) == 1;
   moe.router = sigmoid ? Router::sigmoid_bias : Router::softmax;
+  moe.normalised = flag(node, "norm_topk_prob", sigmoid);
+  if (node.has("routed_scaling_factor")) moe.scaling = node.at("routed_scaling_factor").positive();
   moe.activation = activation(node, "hidden_act", Activation::silu);
   return moe;
 }
@@ -77,6 +79,7 @@ Model mixtral(const hw::Node& node) {
   AttentionSpec attention = grouped_query(node, model.hidden, true, false);
   if (node.has("sliding_window")) attention.window = node.at("sliding_window").positive_int();
   MoeSpec moe = experts(node, "num_local_experts", "num_experts_per_tok");
+  moe.router = Router::softmax_of_chosen;
   moe.expert_ffn = width(node, "intermediate_size");
   moe.activation = activation(node, "hidden_act", Activation::silu);
   const int layers = count(node, "num_hidden_layers");
@@ -92,6 +95,7 @@ Model qwen3_moe(const hw::Node& node) {
   if (flag(node, "use_sliding_window", false)) attention.window = node.at("sliding_window").positive_int();
   MoeSpec moe = experts(node, "num_experts", "num_experts_per_tok");
   moe.expert_ffn = width(node, "moe_intermediate_size");
+  moe.normalised = flag(node, "norm_topk_prob", false);
   moe.activation = activation(node, "hidden_act", Activation::silu);
   const int layers = count(node, "num_hidden_layers");
   for (const bool dense : dense_layers(node, layers)) {
@@ -111,6 +115,7 @@ Model gpt_oss(const hw::Node& node) {
   MoeSpec moe = experts(node, "num_local_experts", "num_experts_per_tok");
   moe.expert_ffn = width(node, "intermediate_size");
   moe.bias = moe.router_bias = true;
+  moe.router = Router::softmax_of_chosen;
   moe.activation = Activation::swiglu_clamped;
   const int window = node.at("sliding_window").positive_int();
   for (const bool slides : sliding_layers(node, count(node, "num_hidden_layers"))) {

@@ -25,9 +25,11 @@ bool covers(const RecomputeModules& modules, Module module) {
 
 bool of_moe(Module module) { return covers({.moe = true}, module); }
 
-/// Full recompute checkpoints a layer, or an MTP module up to its head (Megatron-Core's
+/// Full recompute checkpoints a layer, or an MTP module between its embedding and its head (Megatron-Core's
 /// MultiTokenPredictionLayer._proj_and_transformer_layer).
-bool in_whole_block(const Replay& replay, Module module) { return replay.whole_block && module != Module::head; }
+bool in_whole_block(const Replay& replay, Module module) {
+  return replay.whole_block && module != Module::head && module != Module::embedding;
+}
 
 /// Checkpointed modules run again as a whole; those whose output is merely discarded (Megatron's
 /// CheckpointWithoutOutput: layernorm, moe_act, mla_up_proj) run again up to what is read.

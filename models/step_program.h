@@ -37,6 +37,13 @@ enum class TensorKind : std::uint8_t {
 using TensorId = std::int16_t;
 inline constexpr TensorId kNoTensor = -1;
 
+/// Rows of a tensor that holds tokens of experts: as many as the router sends, `Tensor::rows` if it is balanced.
+enum class RoutedRows : std::uint8_t {
+  none,      ///< exactly Tensor::rows
+  received,  ///< that arrive at this rank
+  gathered,  ///< and at its ETP peers
+};
+
 /// A tensor as one rank holds it. shape: [rows, columns], sharded; elements = rows * columns.
 struct Tensor {
   const char* name = "";  ///< static text; unique within the block together with `gradient_of`
@@ -46,8 +53,9 @@ struct Tensor {
   TensorId gradient_of = kNoTensor;  ///< the activation or weight whose gradient this is
   bool kept = false;                 ///< lives from forward to backward
   bool offloaded = false;            ///< waits in host memory meanwhile
-  bool frozen = false;               ///< a weight that is not trained: no gradient
-  std::int64_t shared_columns = 0;   ///< columns that lie in another tensor's memory (v behind a norm of q and k only)
+  RoutedRows routed = RoutedRows::none;
+  bool frozen = false;              ///< a weight that is not trained: no gradient
+  std::int64_t shared_columns = 0;  ///< columns that lie in another tensor's memory (v behind a norm of q and k only)
 
   double elements() const { return static_cast<double>(rows) * static_cast<double>(columns); }
   hw::Bytes bytes() const { return {elements() * hw::bytes_per_element(dtype)}; }
@@ -75,7 +83,8 @@ struct Gemm {
   double scale = 1;           ///< of the result (LoRA's alpha / rank)
 };
 
-/// `groups` GEMMs of one shape class in one launch (the rank's experts): `rows` in all, each group its share.
+/// `groups` GEMMs of one shape class in one launch (the rank's experts): `rows` in all, each group its share. Operands
+/// as Gemm's, w [groups * out, in].
 struct GroupedGemm {
   int groups = 1;
   std::int64_t rows = 0, n = 0, k = 0;
@@ -108,9 +117,13 @@ struct Attention {
 };
 
 /// Mamba-2 state-space scan over chunks (arXiv 2405.21060, listing 1).
+///   forward   {x | B | C side by side, t, w} -> {y}; t has `heads` columns of raw step widths from `first_step` on
+///   backward  {dy, x | B | C, t, w} -> {dx | dB | dC, the same columns of dt, dw}
+///   w [3, heads]: rows A_log, D, dt_bias
 struct Scan {
   std::int64_t tokens = 0;
   int heads = 0, head_dim = 0, state = 0, groups = 0;
+  std::int64_t first_step = 0;
   bool backward = false;
 };
 
@@ -148,19 +161,31 @@ enum class Function : std::uint8_t {
   add,            ///< {a, b} -> {a + b}; its gradient is its result's
   sum_gradients,  ///< {da, db} -> {da + db}
   norm,           ///< {x, w} -> {y}; {dy, x, w} -> {dx, dw}. w: scale, and with Norm::layer shift, [1 or 2, columns]
-  gated_norm,  ///< {x, z, w} -> {norm(x * silu(z))}; {dy, x, z, w} -> {dx, dz, dw}. z: the first columns of its tensor
+  gated_norm,     ///< {x, z, w} -> {norm(x * silu(z))} of each group; {dy, x, z, w} -> {dx, dz, dw}; z: `part` of its
+                  ///< tensor
+  conv,        ///< {x, w} -> {silu(x * w)} causal; {dy, x, w} -> {dx, dw}; x: `part` of its tensor. w: taps, then bias
   head_norm,   ///< {x, w} -> {y}: RMS norm of each head of q (w row 0) and k (row 1), the rest as it is
   rotate,      ///< {x} -> {y}: rotary embedding of q's and k's heads; backward turns back
   mla_keys,    ///< {kv, kv_low} -> {k heads (nope | rope) | v heads}; {dy} -> {dkv, dkv_low}
-  activation,  ///< {h} -> {a}; {da, h} -> {dh}
-  add_positions,    ///< {x, table} -> {y}; {dy} -> {dtable}
-  embedding,        ///< {ids, table} -> {x}, 0 where another TP rank has the row; {dx, ids} -> {dtable}
+  activation,  ///< {h, row weights?} -> {weight a}; {da, h, weights} -> {dh, dweights}
+  add_positions,  ///< {x, table} -> {y}; {dy} -> {dtable}
+  embedding,      ///< {ids, table} -> {x}, 0 where another TP rank has the row; {dx, ids} -> {dtable}
+  route,      ///< {logits} -> {map [tokens, experts]: weights of the chosen, else 0}; {dmap, logits, map} -> {dlogits}
+  permute,    ///< {x, map} -> {rows of x by expert, their weights}; {dy, dweights, map} -> {dx, dmap}
+  unpermute,  ///< {y, map} -> {sums of each token's rows}; {dz, map} -> {dy}
+  sort_rows,  ///< {y by source and expert, weights} -> {by expert and source}; backward the reverse
+  unsort_rows,      ///< {y by expert and source} -> {by source and expert}; backward the reverse
+  expert_bias,      ///< {y, row weights?, b [experts, columns]} -> {y + weight b}; {dy, weights, b} -> {dweights?, db}
   concatenate,      ///< {a, b} -> {a | b}; {dy} -> {da, db}
   merge_attention,  ///< {o, lse, o2, lse2} -> {o, lse} of both sets of keys; its gradient is its result's
+  add_vectors,      ///< {x, w} -> {y}: w, read as one row, plus x repeated to its length; {dy} -> {dx, dw}
+  modulated_norm,   ///< {x, m} -> {norm(x) (1 + scale) + shift}; shift | scale: `part` of m, one row a sequence
+  gated_residual,   ///< {h, x, m} -> {x + gate h}; {dy, h, x, m} -> {dh, dm}; gate: `part` of m, one row a sequence
   own_columns,      ///< {dy of gathered columns} -> {dy of this TP rank's}
   add_columns,      ///< {dx, d of its last columns} -> {dx}
   loss_statistics,  ///< {logits, labels} -> {max, sum of exp, label's logit: [rows, 3]}
   loss,             ///< {logits, labels, statistics of all TP ranks} -> {softmax}; {softmax, labels} -> {dlogits}
+  flow_loss,        ///< {y, target} -> {mean square of y - target: [rows, 1]}; {y, target} -> {dy}
 };
 
 /// Columns of q, k and v heads side by side: `heads` of q, `kv_heads` of k, then what passes through.
@@ -170,6 +195,25 @@ struct HeadColumns {
   double theta = 0;             ///< base of the rotary frequencies
   bool interleaved = false;     ///< rotary pairs are neighbours, not halves
   int v_dim = 0;                ///< mla_keys: width of a value head
+  /// Frames, height and width of what the sequence is: pairs turn with one of the three (0: with the position). Of n
+  /// pairs the last n / 3 turn with the column, as many before them with the row, the others with the frame.
+  std::array<std::int32_t, 3> grid = {};
+};
+
+/// Columns of an operand that an op works on; `count` 0: all.
+struct ColumnRange {
+  std::int64_t first = 0, count = 0;
+};
+
+/// How the chosen experts and their weights follow from the logits.
+struct RouterRule {
+  std::int16_t top_k = 0;
+  Router score = Router::softmax;
+  bool normalised = false;
+  bool uniform = false;  ///< weights are 1 / top_k: the logits are not even computed
+  /// The choice goes round by position, whatever the logits: (position * top_k + j) mod experts.
+  bool balanced = false;
+  double scaling = 1;
 };
 
 struct Pointwise {
@@ -182,17 +226,16 @@ struct Pointwise {
   Activation activation = Activation::silu;
   bool gated = false;  ///< activation: x is gate | up
   double epsilon = 0;  ///< of a norm
+  RouterRule router = {};
+  bool row_parallel = false;  ///< expert_bias: the result is summed over ETP, whose first rank adds the bias
+  int groups = 1;             ///< gated_norm: of columns with statistics of their own
+  ColumnRange part = {};
 };
 
 enum class CollectiveKind : std::uint8_t { all_reduce, all_gather, reduce_scatter, all_to_all, broadcast };
 /// Which ranks take part. Ranks are ordered tp, cp, ep/dp, pp, innermost first, as Megatron and torch meshes do.
 enum class GroupKind : std::uint8_t { tp, cp, ep, etp, dp, dp_cp, expert_dp, pp, fsdp, replica };
 inline constexpr int kGroups = 10;
-
-/// Columns of an operand that an op works on; `count` 0: all.
-struct ColumnRange {
-  std::int64_t first = 0, count = 0;
-};
 
 /// An all-to-all of [tokens / n, columns] against [tokens, columns / n]: each piece of the columns is divided over the
 /// ranks by itself.
@@ -212,9 +255,9 @@ struct Collective {
   HeadExchange heads = {};   ///< all_to_all of tokens against heads
 };
 
-/// Expert dispatch or combine: `tokens` of this rank, each to `ranks_per_token` distinct ranks of which
-/// `nodes_per_token` distinct nodes, `bytes_per_token` a copy. For Dispatcher::all_to_all each of the top_k rows is
-/// sent.
+/// {x, row weights?} -> {x, row weights} of the rows that arrive. Expert dispatch or combine: `tokens` of this rank,
+/// each to `ranks_per_token` distinct ranks of which `nodes_per_token` distinct nodes, `bytes_per_token` a copy. For
+/// Dispatcher::all_to_all each of the top_k rows is sent.
 struct ExpertExchange {
   std::int64_t tokens = 0;
   double ranks_per_token = 1;  ///< expected distinct EP ranks, own rank included
@@ -335,6 +378,15 @@ struct BlockParameters {
 
 enum class BlockKind : std::uint8_t { embedding, layer, mtp, head };
 
+/// A tensor that one block makes and later ones read beside their input (text and time of a diffusion transformer). Its
+/// gradient goes back from block to block, and each adds its part.
+struct Carried {
+  const char* name = "";                 ///< the same in all blocks
+  TensorId tensor = kNoTensor;           ///< of kind `input` where it is read
+  TensorId gradient_behind = kNoTensor;  ///< given: of all blocks behind, 0 if none reads it
+  TensorId gradient = kNoTensor;         ///< made here
+};
+
 struct Block {
   BlockKind kind = BlockKind::layer;
   int layer_kind = -1;  ///< index into Model::kinds
@@ -344,12 +396,16 @@ struct Block {
   std::vector<Op> backward;  ///< replay, input and weight gradients, in launch order
   TensorId input = kNoTensor, output = kNoTensor;
   TensorId input_gradient = kNoTensor, output_gradient = kNoTensor;  ///< of `input`, made here; of `output`, given
+  InlineVector<Carried, 3> carried;
   std::vector<Weight> weights;
   BlockParameters parameters;
   std::vector<Op> gather, reduce;         ///< parameter all-gathers and gradient reductions over dp (when: StepProgram)
   hw::Bytes kept;                         ///< activations from forward to backward, per microbatch, on the device
   hw::Bytes offloaded;                    ///< of the kept ones, those that wait in host memory
   hw::Bytes forward_peak, backward_peak;  ///< transient bytes beyond kept ones, at the worst op
+  hw::Bytes input_grad_peak;              ///< of a backward pass that leaves what weight gradients read
+  /// FSDP that gathers a block when it begins: its whole weights while it runs, and in backward its whole gradients.
+  hw::Bytes gathered, whole_gradients;
   /// What the weight-gradient ops read, inputs and output gradients: held from input gradients to weight gradients
   /// where a schedule runs them apart (WeightGradStore of arXiv 2401.10241's fork).
   hw::Bytes held_for_weights;

@@ -104,8 +104,8 @@ ChunkCosts chunk_costs(const PricedProgram& priced, Tier tier) {
   // Copies of activations and the second lane of merged passes make themselves felt over more blocks.
   const bool far = priced.copies || priced.program().traits.ep_overlap;
   const int most_blocks = tier == Tier::events || far ? 16 : 8;
-  return distinct_chunks(priced.program(),
-                         [&](const models::ChunkProgram& chunk) { return chunk_cost(priced, chunk, most_blocks); });
+  return by_chunk(priced.program(),
+                  [&](const models::ChunkProgram& chunk) { return chunk_cost(priced, chunk, most_blocks); });
 }
 
 }  // namespace sim

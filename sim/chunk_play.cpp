@@ -40,6 +40,7 @@ PricedList price_list(const CostModel& model, const models::Block& block, const 
                         .sync = std::holds_alternative<models::HostSync>(op.work),
                         .needs = op.needs});
     list.weight_gradient.push_back(op.weight_gradient);
+    list.splits |= op.weight_gradient;
     count(list.work[op.weight_gradient ? 1 : 0], op, list.ops.back(), price);
   }
   return list;
@@ -121,29 +122,31 @@ bool reduces(const models::DataParallel& dp, PassKind kind, bool edge) {
 int LaneBuilder::add_list(const PricedList& list, int after, int gathered, PassKind kind) {
   const int earlier = before_;
   place_.assign(list.ops.size(), -1);
+  const bool whole = kind == PassKind::forward || kind == PassKind::backward;
   int output = -1;
   for (std::size_t i = 0; i < list.ops.size(); ++i) {
-    if (skipped(list, i, kind)) continue;
-    PlayedOp op = list.ops[i];
+    if (!whole && skipped(list, i, kind)) continue;
+    const PlayedOp& alone = list.ops[i];
+    PlayedOp& op = ops_.emplace_back(alone);
     op.host = host_factor_ * op.host;
-    op.needs = {};
-    for (const std::int16_t need : list.ops[i].needs)
-      if (place_[at(need)] >= 0) op.needs.push_back(place_[at(need)]);
-    if (list.ops[i].needs.empty()) {
+    if (alone.needs.empty()) {
       // What comes back from the host is fetched while the block before still runs.
       const int output_before = op.stream == Stream::copy ? earlier : after;
       if (output_before >= 0) op.needs.push_back(static_cast<std::int16_t>(output_before));
       if (gathered >= 0) op.needs.push_back(static_cast<std::int16_t>(gathered));
+    } else {
+      op.needs.clear();
+      for (const std::int16_t need : alone.needs)
+        if (place_[at(need)] >= 0) op.needs.push_back(place_[at(need)]);
     }
-    place_[i] = static_cast<std::int16_t>(ops_.size());
+    place_[i] = static_cast<std::int16_t>(ops_.size() - 1);
     if (static_cast<int>(i) <= list.output || output < 0) output = place_[i];
     here_.op = static_cast<std::int16_t>(i);
-    ops_.push_back(op);
     origins_.push_back(here_);
   }
   before_ = after;
   if (kind != PassKind::weight_grad) work_.add(list.work[0]);
-  if (kind != PassKind::input_grad) work_.add(list.work[1]);
+  if (kind != PassKind::input_grad && list.splits) work_.add(list.work[1]);
   return output;
 }
 
@@ -155,7 +158,22 @@ int LaneBuilder::add_gather(int block, int after) {
   return static_cast<int>(ops_.size()) - 1;
 }
 
+void LaneBuilder::reserve(std::span<const std::int16_t> blocks, PassKind kind) {
+  std::size_t total = ops_.size(), longest = 0;
+  for (const std::int16_t id : blocks) {
+    const PricedBlock& block = priced_.blocks[at(id)];
+    const PricedList& list = kind == PassKind::forward ? block.forward : block.backward;
+    // The last block gathers what the first has gathered in the pass before.
+    total += list.ops.size() + 2 * block.gather.ops.size() + block.reduce.ops.size();
+    longest = std::max(longest, list.ops.size());
+  }
+  ops_.reserve(total);
+  origins_.reserve(total);
+  place_.reserve(longest);
+}
+
 void LaneBuilder::add_pass(std::span<const std::int16_t> blocks, PassKind kind, bool edge) {
+  reserve(blocks, kind);
   const models::DataParallel& dp = priced_.program().data_parallel;
   const bool gather = gathers(dp, kind, edge), reduce = reduces(dp, kind, edge);
   const bool ahead = dp.prefetch && dp.gather_overlap;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -9,6 +8,7 @@
 #include "hw/units.h"
 #include "models/step_program.h"
 #include "sim/breakdown.h"
+#include "sim/by_chunk.h"
 #include "sim/cost.h"
 #include "sim/op_player.h"
 #include "sim/pipeline.h"
@@ -32,7 +32,8 @@ struct PricedList {
   std::vector<PlayedOp> ops;
   std::vector<char> weight_gradient;  ///< by op
   std::array<OpSums, 2> work;
-  int output = -1;  ///< the op that writes what the next block reads
+  bool splits = false;  ///< has weight gradients
+  int output = -1;      ///< the op that writes what the next block reads
 
   OpSums all() const;
 };
@@ -89,6 +90,7 @@ class LaneBuilder {
   const OpSums& work() const { return work_; }
 
  private:
+  void reserve(std::span<const std::int16_t> blocks, PassKind kind);
   int add_gather(int block, int after);
 
   const PricedProgram& priced_;
@@ -127,36 +129,7 @@ PassCost pass_cost(const PricedProgram& priced, const Play& play, const OpSums& 
 /// True where forwards and backwards of different microbatches run together, to hide expert exchange.
 bool merges(const PricedProgram& priced, const models::ChunkProgram& chunk);
 
-/// Costs of all chunks; equal chunks share one entry.
-struct ChunkCosts {
-  std::vector<ChunkCost> distinct;
-  std::vector<int> index;  ///< by chunk
-
-  const ChunkCost& of(int chunk) const {
-    return distinct[static_cast<std::size_t>(index[static_cast<std::size_t>(chunk)])];
-  }
-};
-
-/// Calls `cost_of(chunk)` once for equal chunks: those with the same blocks, whatever their stage and layers.
-template <typename CostOf>
-ChunkCosts distinct_chunks(const models::StepProgram& program, const CostOf& cost_of) {
-  const auto equal = [](const models::BlockRun& a, const models::BlockRun& b) {
-    return a.block == b.block && a.count == b.count;
-  };
-  ChunkCosts costs;
-  std::vector<std::size_t> first;  // chunk that each distinct one was made of
-  for (std::size_t i = 0; i < program.chunks.size(); ++i) {
-    const auto& blocks = program.chunks[i].blocks;
-    std::size_t known = 0;
-    while (known < first.size() && !std::ranges::equal(blocks, program.chunks[first[known]].blocks, equal)) ++known;
-    if (known == first.size()) {
-      first.push_back(i);
-      costs.distinct.push_back(cost_of(program.chunks[i]));
-    }
-    costs.index.push_back(static_cast<int>(known));
-  }
-  return costs;
-}
+using ChunkCosts = ByChunk<ChunkCost>;
 
 /// By playing passes op by op. Of a longer run of equal blocks only the first 16 are played, by `Tier::closed_form` 8
 /// if nothing reaches further: they are in steady state by then, and each more costs what one of the second half did.

@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "models/schedule.h"
+#include "sim/by_chunk.h"
 #include "sim/prediction.h"
 
 namespace sim {
@@ -33,6 +35,12 @@ struct ChunkActivations {
   Held in_forward, in_backward, in_input_grad;
 };
 
+/// What a pass over a block needs besides what it keeps.
+double in_forward(const models::Block& block) { return (block.forward_peak + block.gathered).value; }
+double in_backward(const models::Block& block) {
+  return (block.backward_peak + block.gathered + block.whole_gradients).value;
+}
+
 ChunkActivations activations(const models::StepProgram& program, const models::ChunkProgram& chunk) {
   ChunkActivations result;
   for (const models::BlockRun& run : chunk.blocks) {
@@ -41,12 +49,12 @@ ChunkActivations activations(const models::StepProgram& program, const models::C
     result.kept += run.count * block.kept.value;
     result.held += run.count * block.held_for_weights.value;
     // The last block of a run has the most before it; backward releases from there.
-    raise(result.in_forward, result.kept, block.forward_peak.value);
-    raise(result.in_backward, result.kept, block.backward_peak.value);
+    raise(result.in_forward, result.kept, in_forward(block));
+    raise(result.in_backward, result.kept, in_backward(block));
   }
   double now = result.kept;
   for (auto block = result.blocks.rbegin(); block != result.blocks.rend(); ++block) {
-    raise(result.in_input_grad, now, (*block)->backward_peak.value);
+    raise(result.in_input_grad, now, (*block)->input_grad_peak.value);
     now += (*block)->held_for_weights.value - (*block)->kept.value;
   }
   raise(result.in_input_grad, now, 0);
@@ -80,9 +88,28 @@ struct Moment {
   models::PipelineTask task;
 };
 
+/// Activations of all chunks, and what each pair holds while merged, which is worked out when first asked for.
+class ActivationsByChunk {
+ public:
+  explicit ActivationsByChunk(const models::StepProgram& program)
+      : chunks_(by_chunk(program, [&](const models::ChunkProgram& chunk) { return activations(program, chunk); })),
+        merged_(distinct().size() * distinct().size()) {}
+
+  const ChunkActivations& of(int chunk) const { return chunks_.of(chunk); }
+  const std::vector<ChunkActivations>& distinct() const { return chunks_.distinct; }
+  const Held& merged(int forward, int backward) {
+    auto& held = merged_[at(chunks_.index[at(forward)]) * distinct().size() + at(chunks_.index[at(backward)])];
+    if (!held) held = in_merged(of(forward), of(backward));
+    return *held;
+  }
+
+ private:
+  ByChunk<ChunkActivations> chunks_;
+  std::vector<std::optional<Held>> merged_;  ///< by distinct forward and backward chunk
+};
+
 /// Activations over the tasks of a rank, in their order.
-Moment fullest(const std::vector<models::PipelineTask>& order, const std::vector<ChunkActivations>& chunks,
-               bool merged) {
+Moment fullest(const std::vector<models::PipelineTask>& order, ActivationsByChunk& chunks, bool merged) {
   Moment worst;
   double kept = 0;
   const auto consider = [&](const Held& pass, const models::PipelineTask& task) {
@@ -90,13 +117,12 @@ Moment fullest(const std::vector<models::PipelineTask>& order, const std::vector
   };
   for (std::size_t i = 0; i < order.size(); ++i) {
     const models::PipelineTask& task = order[i];
-    const ChunkActivations& chunk = chunks[at(task.chunk)];
+    const ChunkActivations& chunk = chunks.of(task.chunk);
     const models::PipelineTask* next = i + 1 < order.size() ? &order[i + 1] : nullptr;
     if (merged && next && task.phase == Phase::forward && next->phase == Phase::backward &&
         next->microbatch != task.microbatch) {
-      const ChunkActivations& other = chunks[at(next->chunk)];
-      consider(in_merged(chunk, other), *next);
-      kept += chunk.kept - other.kept;
+      consider(chunks.merged(task.chunk, next->chunk), *next);
+      kept += chunk.kept - chunks.of(next->chunk).kept;
       ++i;
       continue;
     }
@@ -155,26 +181,26 @@ double fixed_bytes(const models::StaticMemory& memory) {
 struct Fullest {
   Held held;
   double gathered = 0, gradients = 0;
-  std::string when;
+  std::optional<models::PipelineTask> task;  ///< in which; else at the end of backward
 
   double total() const { return held.total() + gathered + gradients; }
 };
 
-std::string when(const models::PipelineTask& task) {
-  return std::string(name(task.phase)) + " of chunk " + std::to_string(task.chunk) + ", microbatch " +
-         std::to_string(task.microbatch);
+std::string moment(const Fullest& fullest) {
+  if (!fullest.task) return "end of backward";
+  return std::string(name(fullest.task->phase)) + " of chunk " + std::to_string(fullest.task->chunk) + ", microbatch " +
+         std::to_string(fullest.task->microbatch);
 }
 
 Fullest fullest_of(const models::StaticMemory& memory, const Moment& moment,
                    const std::vector<ChunkActivations>& chunks) {
-  Fullest worst{moment.held, memory.gathered.value, memory.gradients.value, when(moment.task)};
+  Fullest worst{moment.held, memory.gathered.value, memory.gradients.value, moment.task};
   if (!memory.gradients_in_backward) return worst;
   // Either activations and gathered weights are there, or gradients: both change block by block in between.
   worst.gradients = 0;
-  Fullest end{.held = {}, .gradients = memory.gradients.value, .when = "end of backward"};
+  Fullest end{.held = {}, .gradients = memory.gradients.value, .task = {}};
   for (const ChunkActivations& chunk : chunks)
-    if (!chunk.blocks.empty())
-      end.held.transient = std::max(end.held.transient, chunk.blocks.front()->backward_peak.value);
+    if (!chunk.blocks.empty()) end.held.transient = std::max(end.held.transient, in_backward(*chunk.blocks.front()));
   return end.total() > worst.total() ? end : worst;
 }
 
@@ -183,7 +209,7 @@ Memory rank_memory(const models::Run& run, const models::StepProgram& program, i
   Memory memory;
   memory.stage = stage;
   memory.available = run.cluster.gpu.memory;
-  memory.moment = fullest.when;
+  memory.moment = moment(fullest);
   memory.items = {{"weights", fixed.weights + fixed.quantised_weights},
                   {"gradients", {fullest.gradients}},
                   {"optimizer", fixed.optimizer},
@@ -200,9 +226,7 @@ Memory rank_memory(const models::Run& run, const models::StepProgram& program, i
 
 Memory predict_memory(const models::Run& run, const models::StepProgram& program,
                       const std::vector<std::vector<models::PipelineTask>>& known_orders) {
-  std::vector<ChunkActivations> chunks;
-  chunks.reserve(program.chunks.size());
-  for (const models::ChunkProgram& chunk : program.chunks) chunks.push_back(activations(program, chunk));
+  ActivationsByChunk chunks(program);
   const bool merged = program.traits.ep_overlap;
   std::vector<std::vector<models::PipelineTask>> laid_out;
   if (known_orders.empty())
@@ -213,7 +237,7 @@ Memory predict_memory(const models::Run& run, const models::StepProgram& program
   double most = -1;
   for (int stage = 0; stage < program.layout.pp; ++stage) {
     const models::StaticMemory& fixed = program.stages[at(stage)].memory;
-    const Fullest rank = fullest_of(fixed, fullest(orders[at(stage)], chunks, merged), chunks);
+    const Fullest rank = fullest_of(fixed, fullest(orders[at(stage)], chunks, merged), chunks.distinct());
     const double bytes = rank.total() + fixed_bytes(fixed);
     if (bytes <= most) continue;
     most = bytes;

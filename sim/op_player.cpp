@@ -1,6 +1,7 @@
 #include "sim/op_player.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cstddef>
 #include <limits>
@@ -20,19 +21,49 @@ bool computes(const PlayedOp& op) {
   return op.link == Link::none && (op.stream == Stream::compute || op.stream == Stream::side);
 }
 
+/// A set of slots, visited in their order.
+class SlotSet {
+ public:
+  void add(std::size_t slot) { bits_ |= std::uint64_t{1} << slot; }
+  void add(const SlotSet& others) { bits_ |= others.bits_; }
+  void remove(std::size_t slot) { bits_ &= ~(std::uint64_t{1} << slot); }
+  bool has(std::size_t slot) const { return (bits_ >> slot & 1) != 0; }
+  /// Its only member; kNone if it has none or more.
+  int only() const { return bits_ != 0 && (bits_ & (bits_ - 1)) == 0 ? std::countr_zero(bits_) : kNone; }
+  /// Calls visit(slot) for each member that there is now.
+  template <typename Visit>
+  void each(const Visit& visit) const {
+    for (std::uint64_t left = bits_; left != 0; left &= left - 1)
+      visit(static_cast<std::size_t>(std::countr_zero(left)));
+  }
+
+ private:
+  std::uint64_t bits_ = 0;
+};
+
+/// What becomes of an op.
+struct OpState {
+  double issued = 0;  ///< when the host has issued it
+  int next = kNone;   ///< next op on the same stream of the lane
+  bool done = false;
+  SlotSet blocked;  ///< slots whose next op waits for its end
+};
+
 /// One stream of one lane: the op that runs on it, or else the one that is next.
 struct Slot {
+  const PlayedOp* ops = nullptr;  ///< of the lane
+  OpState* states = nullptr;      ///< of the lane's ops
   int lane = 0;
   Stream stream = Stream::compute;
-  int op = kNone;         ///< index in the lane; kNone when drained
-  int waits_for = kNone;  ///< a need last seen unfinished, so that the others are not looked at again
-  bool running = false;
-  bool compute = false;    ///< the running op takes compute
   Link link = Link::none;  ///< of the running op
+  bool compute = false;    ///< the running op takes compute
+  bool ready = false;      ///< the next op's needs have ended and the host has issued it
+  int op = kNone;          ///< index in the lane; kNone when drained
   double left = 0;         ///< work left of the running op, s
   double gate = 0;         ///< `left` may not fall below this before the op's needs have ended (chunks)
   double stop = 0;         ///< `left` at which something happens: the end, the gate, or a dependant that may start
-  bool ready = false;      ///< its needs have ended and the host has issued it
+  double sliver = 0;       ///< of work that counts as done
+  double slowness = 1;     ///< s that a second of its work takes
   double started = 0;
 
   bool paused() const { return left <= gate && gate > 0; }
@@ -44,7 +75,10 @@ bool holds_up_sync(Stream stream) { return stream != Stream::dp_comm && stream !
 
 /// How far a lane's ops have been issued, and how many of those a synchronisation has to wait for.
 struct Progress {
-  int issued = 0, unfinished = 0;
+  int first = 0;  ///< id of its first op
+  int size = 0, issued = 0, unfinished = 0;
+  double share = 0;                                   ///< issued ones of all
+  std::array<std::int8_t, models::kStreams> slots{};  ///< by stream
 };
 
 /// The host thread that issues the ops of all lanes, in turn as far as each has come.
@@ -59,37 +93,36 @@ class Player {
   Play run();
 
  private:
-  void add_lane(int lane);
+  void add_lane(int lane, int first);
   void issue();
   int lane_to_issue() const;
   bool host_synchronised(int lane);
-  bool needs_met(Slot& slot);
+  bool needs_met(std::size_t index);
   void start_ready();
   bool start_some();
-  void start(Slot& slot);
+  void start(std::size_t index);
+  bool step_alone();
   void count_running();
-  double inverse_rate(const Slot& slot) const { return slot.compute ? slow_ : links_[at(static_cast<int>(slot.link))]; }
-  double time_to_next() const;
+  double time_to_next();
   void account(double dt);
   void advance(double dt);
-  void finish(Slot& slot);
+  void finish(std::size_t index);
   void open_gate(Slot& slot) const;
 
-  const PlayedOp& op(int lane, int i) const { return lanes_[at(lane)][at(i)]; }
-  std::size_t id(int lane, int i) const { return at(base_[at(lane)] + i); }
+  static const PlayedOp& op(const Slot& slot) { return slot.ops[slot.op]; }
 
   std::span<const Lane> lanes_;
   Sharing sharing_;
   bool keep_spans_;
 
-  std::vector<int> base_;      ///< first id of each lane
-  std::vector<int> next_;      ///< by id: next op on the same stream of the lane
-  std::vector<double> issue_;  ///< by id: when the host has issued it
-  std::vector<char> done_;     ///< by id
+  std::vector<OpState> states_;  ///< by lane and op
   std::vector<Slot> slots_;
   std::vector<Progress> progress_;  ///< by lane
+  SlotSet waiting_;                 ///< slots whose next op may start, as far as is known
+  SlotSet running_;
+  SlotSet active_;  ///< running and not paused: what count_running found
+  SlotSet gated_;   ///< running, with a gate still closed
   Host host_;
-  std::vector<std::array<std::int8_t, models::kStreams>> slot_of_;  ///< by lane and stream
 
   double now_ = 0, next_issue_ = kNever;
   int to_issue_ = 0;           ///< ops that the host has not issued
@@ -108,49 +141,53 @@ Player::Player(std::span<const Lane> lanes, const Sharing& sharing, bool keep_sp
     : lanes_(lanes), sharing_(sharing), keep_spans_(keep_spans) {
   std::size_t total = 0;
   for (const Lane& lane : lanes) total += lane.size();
-  next_.resize(total);
-  issue_.resize(total);
-  done_.resize(total);
-  base_.reserve(lanes.size());
+  states_.resize(total);
   progress_.resize(lanes.size());
-  slot_of_.resize(lanes.size());
   slots_.reserve(lanes.size() * models::kStreams);
+  assert(lanes.size() * models::kStreams <= 64);  // a SlotSet's bits
   to_issue_ = left_ = static_cast<int>(total);
   if (keep_spans) play_.spans.resize(lanes.size());
-  int base = 0;
+  int first = 0;
   for (int lane = 0; lane < static_cast<int>(lanes.size()); ++lane) {
-    base_.push_back(base);
-    base += static_cast<int>(lanes[at(lane)].size());
-    add_lane(lane);
+    add_lane(lane, first);
+    first += static_cast<int>(lanes[at(lane)].size());
   }
   issue();
 }
 
-void Player::add_lane(int lane) {
-  std::array<int, models::kStreams> first;
-  first.fill(kNone);
-  const int n = static_cast<int>(lanes_[at(lane)].size());
-  for (int i = n - 1; i >= 0; --i) {
-    int& head = first[at(static_cast<int>(op(lane, i).stream))];
-    next_[id(lane, i)] = head;
+void Player::add_lane(int lane, int first) {
+  std::array<int, models::kStreams> heads;
+  heads.fill(kNone);
+  const Lane ops = lanes_[at(lane)];
+  progress_[at(lane)].first = first;
+  progress_[at(lane)].size = static_cast<int>(ops.size());
+  for (int i = static_cast<int>(ops.size()) - 1; i >= 0; --i) {
+    int& head = heads[at(static_cast<int>(ops[at(i)].stream))];
+    states_[at(first + i)].next = head;
     head = i;
   }
   for (int stream = 0; stream < models::kStreams; ++stream) {
-    if (first[at(stream)] == kNone) continue;
-    slot_of_[at(lane)][at(stream)] = static_cast<std::int8_t>(slots_.size());
-    slots_.push_back({.lane = lane, .stream = static_cast<Stream>(stream), .op = first[at(stream)]});
+    if (heads[at(stream)] == kNone) continue;
+    progress_[at(lane)].slots[at(stream)] = static_cast<std::int8_t>(slots_.size());
+    waiting_.add(slots_.size());
+    slots_.push_back({.ops = ops.data(),
+                      .states = states_.data() + first,
+                      .lane = lane,
+                      .stream = static_cast<Stream>(stream),
+                      .op = heads[at(stream)]});
   }
-  if (keep_spans_) play_.spans[at(lane)].resize(at(n));
+  if (keep_spans_) play_.spans[at(lane)].resize(ops.size());
 }
 
 /// The lane whose issued share is smallest, of those with ops left to issue.
 int Player::lane_to_issue() const {
+  if (progress_.size() == 1) return 0;
   int best = kNone;
   double smallest = 1;
-  for (int lane = 0; lane < static_cast<int>(lanes_.size()); ++lane) {
-    const double share = progress_[at(lane)].issued / std::max(1.0, static_cast<double>(lanes_[at(lane)].size()));
-    if (share < smallest && progress_[at(lane)].issued < static_cast<int>(lanes_[at(lane)].size())) {
-      smallest = share;
+  for (int lane = 0; lane < static_cast<int>(progress_.size()); ++lane) {
+    const Progress& progress = progress_[at(lane)];
+    if (progress.share < smallest && progress.issued < progress.size) {
+      smallest = progress.share;
       best = lane;
     }
   }
@@ -170,27 +207,35 @@ void Player::issue() {
     if (host_.in_sync != kNone && !host_synchronised(host_.in_sync)) return;
     host_.in_sync = kNone;
     const int lane = lane_to_issue();
-    const PlayedOp& next = op(lane, progress_[at(lane)].issued);
+    Progress& progress = progress_[at(lane)];
+    const PlayedOp& next = lanes_[at(lane)][at(progress.issued)];
     if (next.sync) {
       if (!host_synchronised(lane)) return;
       host_.in_sync = lane;
     }
     host_.time += next.host.value;
-    progress_[at(lane)].unfinished += holds_up_sync(next.stream);
-    issue_[id(lane, progress_[at(lane)].issued++)] = host_.time;
+    progress.unfinished += holds_up_sync(next.stream);
+    states_[at(progress.first + progress.issued)].issued = host_.time;
+    ++progress.issued;
+    if (progress_.size() > 1) progress.share = progress.issued / static_cast<double>(progress.size);
   }
 }
 
-bool Player::needs_met(Slot& slot) {
-  const PlayedOp& mine = op(slot.lane, slot.op);
-  if (slot.waits_for != kNone && mine.chunks <= 1 && !done_[id(slot.lane, slot.waits_for)]) return false;
+/// Looks at a slot no more until the end of a need that it has to wait for.
+bool Player::needs_met(std::size_t index) {
+  const Slot& slot = slots_[index];
+  const PlayedOp& mine = op(slot);
   for (const std::int16_t need : mine.needs) {
-    if (done_[id(slot.lane, need)]) continue;
-    slot.waits_for = need;
-    if (mine.chunks <= 1) return false;
-    const PlayedOp& its = op(slot.lane, need);
-    Slot& producer = slots_[at(slot_of_[at(slot.lane)][at(static_cast<int>(its.stream))])];
-    if (producer.op != need || !producer.running) {
+    if (slot.states[need].done) continue;
+    if (mine.chunks <= 1) {
+      waiting_.remove(index);
+      slot.states[need].blocked.add(index);
+      return false;
+    }
+    const PlayedOp& its = slot.ops[need];
+    const auto producer_slot = at(progress_[at(slot.lane)].slots[at(static_cast<int>(its.stream))]);
+    Slot& producer = slots_[producer_slot];
+    if (producer.op != need || !running_.has(producer_slot)) {
       look_again_ = true;  // it may start at this very moment
       return false;
     }
@@ -213,75 +258,102 @@ void Player::start_ready() {
 bool Player::start_some() {
   next_issue_ = kNever;
   bool any = false;
-  Slot* next = nullptr;  // compute stream that gets the device
-  for (Slot& slot : slots_) {
-    if (slot.running || slot.op == kNone || slot.op >= progress_[at(slot.lane)].issued) continue;
-    const double issued = issue_[id(slot.lane, slot.op)];
+  int next = kNone;  // slot of the compute stream that gets the device
+  waiting_.each([&](std::size_t index) {
+    Slot& slot = slots_[index];
+    if (slot.op >= progress_[at(slot.lane)].issued) return;
     if (!slot.ready) {
-      if (!needs_met(slot)) continue;
+      if (!needs_met(index)) return;
+      const double issued = slot.states[slot.op].issued;
       if (issued > now_) {
         next_issue_ = std::min(next_issue_, issued);
-        continue;
+        return;
       }
       slot.ready = true;
     }
-    if (slot.stream != Stream::compute || op(slot.lane, slot.op).link != Link::none) {
-      start(slot);
+    if (slot.stream != Stream::compute || op(slot).link != Link::none) {
+      start(index);
       any = true;
-    } else if (!device_taken_ && (!next || slot.lane == device_lane_)) {
-      next = &slot;
+    } else if (!device_taken_ && (next == kNone || slot.lane == device_lane_)) {
+      next = static_cast<int>(index);
     }
-  }
-  if (next) {
-    device_taken_ = true;
-    device_lane_ = next->lane;
-    start(*next);
-  }
-  return any || next;
+  });
+  if (next == kNone) return any;
+  device_taken_ = true;
+  device_lane_ = slots_[at(next)].lane;
+  start(at(next));
+  return true;
 }
 
-void Player::start(Slot& slot) {
-  const PlayedOp& mine = op(slot.lane, slot.op);
-  slot.running = true;
+inline void Player::start(std::size_t index) {
+  Slot& slot = slots_[index];
+  const PlayedOp& mine = op(slot);
+  waiting_.remove(index);
+  running_.add(index);
   slot.compute = computes(mine);
   slot.link = mine.link;
   slot.left = mine.time.value;
+  // Rounding must not leave a sliver of work: a part in 1e12 of the op counts as done.
+  slot.sliver = 1e-12 * mine.time.value;
   slot.gate = slot.stop = 0;
   slot.started = now_;
   if (mine.chunks > 1) {
     slot.gate = slot.stop = mine.time.value / mine.chunks;
     open_gate(slot);
+    if (slot.gate > 0) gated_.add(index);
   }
 }
 
 void Player::open_gate(Slot& slot) const {
-  for (const std::int16_t need : op(slot.lane, slot.op).needs)
-    if (!done_[id(slot.lane, need)]) return;
+  for (const std::int16_t need : op(slot).needs)
+    if (!slot.states[need].done) return;
   if (slot.stop == slot.gate) slot.stop = 0;
   slot.gate = 0;
+}
+
+/// If nothing runs beside an op and nothing happens before its end but that the host issues others, it goes on at full
+/// speed, up to its end or that. False if it is not so.
+bool Player::step_alone() {
+  const int index = running_.only();
+  if (index == kNone) return false;
+  Slot& slot = slots_[at(index)];
+  if (slot.gate > 0 || slot.stop > 0) return false;
+  const double dt = std::min(next_issue_ - now_, slot.left);
+  if (slot.compute) play_.compute_busy.value += dt;
+  else if (slot.stream == Stream::host) play_.exposed_host.value += dt;
+  else play_.exposed_comm.value += dt, play_.exposed[at(static_cast<int>(slot.stream))].value += dt;
+  now_ += dt;
+  slot.left -= dt;
+  if (slot.left <= slot.sliver) finish(at(index));
+  return true;
 }
 
 void Player::count_running() {
   computing_ = transfers_ = 0;
   share_ = 0;
   links_ = {1, 0, 0, 0};
-  for (const Slot& slot : slots_) {
-    if (!slot.running || slot.paused()) continue;
+  active_ = running_;
+  running_.each([&](std::size_t index) {
+    const Slot& slot = slots_[index];
+    if (slot.paused()) return active_.remove(index);
     computing_ += slot.compute;
-    if (slot.compute || slot.stream == Stream::host) continue;
+    if (slot.compute || slot.stream == Stream::host) return;
     ++transfers_;
-    if (slot.link == Link::none) continue;
+    if (slot.link == Link::none) return;
     links_[at(static_cast<int>(slot.link))] += 1;
     if (slot.link == Link::nvlink) share_ = std::max(share_, sharing_.nvlink_sm_share);
     if (slot.link == Link::nic) share_ = std::max(share_, sharing_.nic_sm_share);
-  }
-  slow_ = computing_ > 0 ? computing_ / (1 - share_) : 1;
+  });
+  slow_ = computing_ > 0 && (computing_ > 1 || share_ > 0) ? computing_ / (1 - share_) : 1;
 }
 
-double Player::time_to_next() const {
+double Player::time_to_next() {
   double dt = next_issue_ - now_;
-  for (const Slot& slot : slots_)
-    if (slot.running && !slot.paused()) dt = std::min(dt, (slot.left - slot.stop) * inverse_rate(slot));
+  active_.each([&](std::size_t index) {
+    Slot& slot = slots_[index];
+    slot.slowness = slot.compute ? slow_ : links_[at(static_cast<int>(slot.link))];
+    dt = std::min(dt, (slot.left - slot.stop) * slot.slowness);
+  });
   return dt;
 }
 
@@ -292,9 +364,10 @@ void Player::account(double dt) {
     play_.slowdown += share_ * passed;
   } else if (transfers_ > 0) {
     play_.exposed_comm += passed;
-    for (const Slot& slot : slots_)
-      if (slot.running && !slot.paused() && slot.stream != Stream::host)
-        play_.exposed[at(static_cast<int>(slot.stream))] += passed / transfers_;
+    active_.each([&](std::size_t index) {
+      const Stream stream = slots_[index].stream;
+      if (stream != Stream::host) play_.exposed[at(static_cast<int>(stream))] += passed / transfers_;
+    });
   } else {
     play_.exposed_host += passed;
   }
@@ -302,41 +375,44 @@ void Player::account(double dt) {
 
 void Player::advance(double dt) {
   now_ += dt;
-  for (Slot& slot : slots_) {
-    if (!slot.running || slot.paused()) continue;
-    slot.left -= dt / inverse_rate(slot);
-    // Rounding must not leave a sliver of work: a part in 1e12 of the op counts as done.
-    if (slot.left > slot.stop + 1e-12 * op(slot.lane, slot.op).time.value) continue;
+  active_.each([&](std::size_t index) {
+    Slot& slot = slots_[index];
+    slot.left -= slot.slowness == 1 ? dt : dt / slot.slowness;
+    if (slot.left > slot.stop + slot.sliver) return;
     slot.left = slot.stop;
     if (slot.stop > slot.gate) {
       slot.stop = slot.gate;
     } else if (slot.gate == 0) {
-      finish(slot);
+      finish(index);
     }
-  }
+  });
   // Only now: a paused op has made no progress during dt.
-  for (Slot& slot : slots_)
-    if (slot.running && slot.gate > 0) open_gate(slot);
+  gated_.each([&](std::size_t index) {
+    open_gate(slots_[index]);
+    if (slots_[index].gate == 0) gated_.remove(index);
+  });
 }
 
-void Player::finish(Slot& slot) {
-  const int lane = slot.lane;
-  if (keep_spans_) play_.spans[at(lane)][at(slot.op)] = {{slot.started}, {now_}};
+inline void Player::finish(std::size_t index) {
+  Slot& slot = slots_[index];
+  if (keep_spans_) play_.spans[at(slot.lane)][at(slot.op)] = {{slot.started}, {now_}};
   if (slot.stream != Stream::dp_comm) play_.main_end.value = now_;
   if (slot.stream == Stream::compute && slot.compute) device_taken_ = false;
-  done_[id(lane, slot.op)] = 1;
-  slot.op = next_[id(lane, slot.op)];
-  slot.running = false;
-  slot.waits_for = kNone;
+  OpState& ended = slot.states[slot.op];
+  ended.done = true;
+  waiting_.add(ended.blocked);
+  slot.op = ended.next;
   slot.ready = false;
+  running_.remove(index);
+  if (slot.op != kNone) waiting_.add(index);
   --left_;
-  progress_[at(lane)].unfinished -= holds_up_sync(slot.stream);
-  issue();
+  if (holds_up_sync(slot.stream) && --progress_[at(slot.lane)].unfinished == 0) issue();
 }
 
 Play Player::run() {
   while (left_ > 0) {
     start_ready();
+    if (step_alone()) continue;
     count_running();
     const double dt = time_to_next();
     assert(dt < kNever);

@@ -18,7 +18,6 @@ using models::Schedule;
 
 namespace {
 
-std::size_t index(Phase phase) { return static_cast<std::size_t>(phase); }
 constexpr double kNotYet = -1;
 
 }  // namespace
@@ -38,29 +37,52 @@ PipelinePlayer::PipelinePlayer(const models::Layout& layout, const Orders& order
 
 void PipelinePlayer::read_chunks(const models::Layout& layout, const PipelineTimes& times) {
   const int count = static_cast<int>(times.chunks.size());
-  chunks_.resize(times.chunks.size());
+  ways_.resize(times.chunks.size() * kPhases);
+  saving_.resize(times.chunks.size());
   for (int c = 0; c < count; ++c) {
     const ChunkTimes& in = times.chunks[static_cast<std::size_t>(c)];
-    Chunk& out = chunks_[static_cast<std::size_t>(c)];
-    out.duration[index(Phase::forward)] = in.forward.value;
-    out.duration[index(Phase::backward)] = in.backward.value;
-    out.duration[index(Phase::input_grad)] = in.input_grad.value;
-    out.duration[index(Phase::weight_grad)] = in.weight_grad.value;
-    if (in.merged.value > 0) out.saving = (in.forward + in.backward - in.merged).value;
-    out.first_extra = in.first_forward_extra.value;
-    out.last_extra = in.last_backward_extra.value;
+    if (in.merged.value > 0) saving_[static_cast<std::size_t>(c)] = (in.forward + in.backward - in.merged).value;
+    fill_durations(c, in);
+    fill_results(c, c == 0, c + 1 == count);
     const int own = layout.stage_of_chunk(c);
-    if (c > 0) out.previous = layout.stage_of_chunk(c - 1);
-    if (c + 1 < count) out.next = layout.stage_of_chunk(c + 1);
-    if (out.previous >= 0 && out.previous != own) {
-      out.receive[0] = times.send_forward.value;
-      out.send[1] = times.send_backward.value;
-    }
-    if (out.next >= 0 && out.next != own) {
-      out.send[0] = times.send_forward.value;
-      out.receive[1] = times.send_backward.value;
+    const auto connect = [&](int neighbour, Phase in_phase, Phase out_phase, double receive, double send) {
+      const int stage = layout.stage_of_chunk(neighbour);
+      way(c, out_phase).receiver = stage;
+      if (stage == own) return;
+      way(c, in_phase).receive = receive;
+      way(c, out_phase).send = send;
+    };
+    const double forward = times.send_forward.value, backward = times.send_backward.value;
+    for (const Phase back : {Phase::backward, Phase::input_grad}) {
+      if (c > 0) connect(c - 1, Phase::forward, back, forward, backward);
+      if (c + 1 < count) connect(c + 1, back, Phase::forward, backward, forward);
     }
   }
+}
+
+void PipelinePlayer::fill_durations(int chunk, const ChunkTimes& times) {
+  const auto last = static_cast<std::int32_t>(microbatches_) - 1;
+  way(chunk, Phase::forward).duration = times.forward.value;
+  way(chunk, Phase::forward).extra = times.first_forward_extra.value;
+  way(chunk, Phase::forward).extra_at = 0;
+  way(chunk, Phase::backward).duration = times.backward.value;
+  way(chunk, Phase::backward).early = times.last_backward_extra.value;
+  way(chunk, Phase::input_grad).duration = times.input_grad.value;
+  way(chunk, Phase::weight_grad).duration = times.weight_grad.value;
+  for (const Phase phase : {Phase::backward, Phase::weight_grad}) {
+    way(chunk, phase).extra = times.last_backward_extra.value;
+    way(chunk, phase).extra_at = last;
+  }
+}
+
+void PipelinePlayer::fill_results(int chunk, bool first, bool last) {
+  way(chunk, Phase::forward).result = forward_id(chunk, 0);
+  if (!first) way(chunk, Phase::forward).needed = forward_id(chunk - 1, 0);
+  for (const Phase phase : {Phase::backward, Phase::input_grad}) {
+    way(chunk, phase).result = backward_id(chunk, 0);
+    way(chunk, phase).needed = last ? forward_id(chunk, 0) : backward_id(chunk + 1, 0);
+  }
+  way(chunk, Phase::weight_grad).needed = backward_id(chunk, 0);
 }
 
 /// The steady part starts at the forward before the first backward. If that is the last forward there is none: a pair
@@ -74,94 +96,66 @@ void PipelinePlayer::find_steady(Stage& stage, const std::vector<PipelineTask>& 
   if (forwards_end > warm_up) stage.merge_from = warm_up - 1, stage.merge_to = forwards_end;
 }
 
-PipelinePlayer::Need PipelinePlayer::need(const PipelineTask& task) const {
-  const Chunk& chunk = chunks_[static_cast<std::size_t>(task.chunk)];
-  switch (task.phase) {
-    case Phase::forward:
-      if (chunk.previous < 0) return {};
-      return {forward_id(task.chunk - 1, task.microbatch), chunk.receive[0]};
-    case Phase::backward:
-    case Phase::input_grad:
-      if (chunk.next < 0) return {forward_id(task.chunk, task.microbatch), 0};
-      return {backward_id(task.chunk + 1, task.microbatch), chunk.receive[1]};
-    case Phase::weight_grad: break;
-  }
-  return {backward_id(task.chunk, task.microbatch), 0};
-}
-
-double PipelinePlayer::duration(const PipelineTask& task) const {
-  const Chunk& chunk = chunks_[static_cast<std::size_t>(task.chunk)];
-  double result = chunk.duration[index(task.phase)];
-  if (task.phase == Phase::forward) {
-    if (task.microbatch == 0) result += chunk.first_extra;
-  } else if (task.phase != Phase::input_grad && static_cast<std::size_t>(task.microbatch) + 1 == microbatches_) {
-    result += chunk.last_extra;
-  }
-  return result;
-}
-
-bool PipelinePlayer::merges(const Stage& stage, const std::vector<PipelineTask>& order) const {
+inline bool PipelinePlayer::merges(const Stage& stage, const std::vector<PipelineTask>& order) const {
   if (stage.next < stage.merge_from || stage.next + 1 > stage.merge_to) return false;
   const PipelineTask &forward = order[stage.next], &backward = order[stage.next + 1];
   return forward.phase == Phase::forward && backward.phase == Phase::backward &&
          forward.microbatch != backward.microbatch;
 }
 
+/// Adds the task to the turn, unless what it needs is not there yet: then the stage waits for that.
+inline bool PipelinePlayer::take(Stage& stage, const PipelineTask& task, const Way& mine, Turn& turn) const {
+  turn.length += mine.duration + (task.microbatch == mine.extra_at ? mine.extra : 0);
+  if (mine.needed == kNothing) return true;
+  const std::size_t needed = mine.needed + static_cast<std::size_t>(task.microbatch);
+  const double done = result_[needed];
+  if (done < 0) {
+    stage.waits_for = needed;
+    return false;
+  }
+  turn.idle_until = std::max(turn.idle_until, done);
+  const double sent = overlapped_ ? done : std::max(done, stage.end);
+  turn.start = std::max(turn.start, sent + mine.receive);
+  return true;
+}
+
 /// Makes the result known, holds the sender if sends do, and wakes a stage that waits for it.
-void PipelinePlayer::publish(Stage& stage, const PipelineTask& task, double end) {
-  if (task.phase == Phase::weight_grad) return;
-  const Chunk& chunk = chunks_[static_cast<std::size_t>(task.chunk)];
-  const bool forward = task.phase == Phase::forward;
-  if (!forward && static_cast<std::size_t>(task.microbatch) + 1 == microbatches_ && task.phase == Phase::backward)
-    end -= chunk.last_extra;
-  const std::size_t id = forward ? forward_id(task.chunk, task.microbatch) : backward_id(task.chunk, task.microbatch);
+inline void PipelinePlayer::publish(Stage& stage, const PipelineTask& task, const Way& mine) {
+  if (mine.result == kNothing) return;
+  const double end = task.microbatch == mine.extra_at ? stage.end - mine.early : stage.end;
+  const std::size_t id = mine.result + static_cast<std::size_t>(task.microbatch);
   result_[id] = end;
-  if (!overlapped_) stage.sent = std::max(stage.sent, end + chunk.send[forward ? 0 : 1]);
-  const int receiver = forward ? chunk.next : chunk.previous;
-  if (receiver < 0) return;
-  Stage& other = stages_[static_cast<std::size_t>(receiver)];
+  if (!overlapped_) stage.sent = std::max(stage.sent, end + mine.send);
+  if (mine.receiver < 0) return;
+  Stage& other = stages_[static_cast<std::size_t>(mine.receiver)];
   if (other.waits_for != id) return;
   other.waits_for = kNothing;
-  ready_.push_back(receiver);
+  ready_.push_back(mine.receiver);
 }
 
 void PipelinePlayer::advance(int stage_index, std::vector<TaskSpan>* spans) {
-  Stage& stage = stages_[static_cast<std::size_t>(stage_index)];
+  Stage stage = stages_[static_cast<std::size_t>(stage_index)];  // a copy, which stays in registers
   const std::vector<PipelineTask>& order = orders_[static_cast<std::size_t>(stage_index)];
   while (stage.next < order.size()) {
     const PipelineTask& task = order[stage.next];
-    const std::size_t parts = merge_ && merges(stage, order) ? 2 : 1;
-    double idle_until = stage.end, start = std::max(stage.end, stage.sent), length = 0;
-    for (std::size_t i = 0; i < parts; ++i) {
-      const PipelineTask& part = order[stage.next + i];
-      const Need needed = need(part);
-      length += duration(part);
-      if (needed.id == kNothing) continue;
-      const double done = result_[needed.id];
-      if (done < 0) {
-        stage.waits_for = needed.id;
-        return;
-      }
-      idle_until = std::max(idle_until, done);
-      start = std::max(start, (overlapped_ ? done : std::max(done, stage.end)) + needed.receive);
-    }
-    if (parts == 2) {
-      const PipelineTask& partner = order[stage.next + 1];
-      length -= (chunks_[static_cast<std::size_t>(task.chunk)].saving +
-                 chunks_[static_cast<std::size_t>(partner.chunk)].saving) /
-                2;
-    }
-    if (stage.start < 0) stage.start = start;
-    stage.wait_send += start - std::max(idle_until, 0.0);
-    stage.busy += length;
-    stage.end = start + length;
-    for (std::size_t i = 0; i < parts; ++i) {
-      const PipelineTask& part = order[stage.next + i];
-      publish(stage, part, stage.end);
-      if (spans) spans->push_back({stage_index, part, {start}, {stage.end}});
-    }
-    stage.next += parts;
+    const Way& mine = way(task);
+    const PipelineTask* partner = merge_ && merges(stage, order) ? &task + 1 : nullptr;
+    Turn turn{.idle_until = stage.end, .start = std::max(stage.end, stage.sent), .length = 0};
+    if (!take(stage, task, mine, turn) || (partner && !take(stage, *partner, way(*partner), turn))) break;
+    if (partner) turn.length -= (saving(task) + saving(*partner)) / 2;
+    if (stage.start < 0) stage.start = turn.start;
+    stage.wait_send += turn.start - std::max(turn.idle_until, 0.0);
+    stage.busy += turn.length;
+    stage.end = turn.start + turn.length;
+    publish(stage, task, mine);
+    if (spans) spans->push_back({stage_index, task, {turn.start}, {stage.end}});
+    ++stage.next;
+    if (!partner) continue;
+    publish(stage, *partner, way(*partner));
+    if (spans) spans->push_back({stage_index, *partner, {turn.start}, {stage.end}});
+    ++stage.next;
   }
+  stages_[static_cast<std::size_t>(stage_index)] = stage;
 }
 
 void PipelinePlayer::run(std::vector<TaskSpan>* spans) {

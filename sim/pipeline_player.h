@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "models/layout.h"
@@ -40,33 +41,46 @@ class PipelinePlayer {
 
  private:
   static constexpr std::size_t kNothing = static_cast<std::size_t>(-1);
-  /// What the inner loop reads of a chunk, by phase.
-  struct Chunk {
-    double duration[4] = {};
-    double saving = 0, first_extra = 0, last_extra = 0;
-    int previous = -1, next = -1;  ///< stage of the neighbouring chunk in model order, or -1
-    double receive[2] = {};        ///< transfer of the forward's, backward's input; 0 if none
-    double send[2] = {};           ///< likewise of the results
+  /// What the inner loop reads of one phase of a chunk. Ids of results are those of microbatch 0.
+  struct Way {
+    double duration = 0;
+    double extra = 0;  ///< longer by this in microbatch `extra_at`
+    double early = 0;  ///< its result is there before its end by this, in the same microbatch
+    std::int32_t extra_at = -1;
+    std::int32_t receiver = -1;     ///< stage that waits for the result, or -1
+    std::size_t needed = kNothing;  ///< id of the result that it starts from
+    std::size_t result = kNothing;  ///< id of its own
+    double receive = 0, send = 0;   ///< transfers of the two; 0 if none
   };
-  struct Need {
-    std::size_t id = kNothing;
-    double receive = 0;
+  /// What starts next on a stage: one task, or a merged pair.
+  struct Turn {
+    double idle_until, start, length;
   };
 
   std::size_t forward_id(int chunk, int microbatch) const {
     return static_cast<std::size_t>(chunk) * microbatches_ + static_cast<std::size_t>(microbatch);
   }
   std::size_t backward_id(int chunk, int microbatch) const { return half_ + forward_id(chunk, microbatch); }
+  Way& way(int chunk, models::Phase phase) {
+    return ways_[static_cast<std::size_t>(chunk) * kPhases + static_cast<std::size_t>(phase)];
+  }
+  const Way& way(const models::PipelineTask& task) const {
+    return ways_[static_cast<std::size_t>(task.chunk) * kPhases + static_cast<std::size_t>(task.phase)];
+  }
+  double saving(const models::PipelineTask& task) const { return saving_[static_cast<std::size_t>(task.chunk)]; }
   void read_chunks(const models::Layout& layout, const PipelineTimes& times);
+  void fill_durations(int chunk, const ChunkTimes& times);
+  void fill_results(int chunk, bool first, bool last);
   void find_steady(Stage& stage, const std::vector<models::PipelineTask>& order);
-  Need need(const models::PipelineTask& task) const;
-  double duration(const models::PipelineTask& task) const;
   bool merges(const Stage& stage, const std::vector<models::PipelineTask>& order) const;
+  bool take(Stage& stage, const models::PipelineTask& task, const Way& mine, Turn& turn) const;
   void advance(int stage, std::vector<TaskSpan>* spans);
-  void publish(Stage& stage, const models::PipelineTask& task, double end);
+  void publish(Stage& stage, const models::PipelineTask& task, const Way& mine);
 
+  static constexpr std::size_t kPhases = 4;
   const Orders& orders_;
-  std::vector<Chunk> chunks_;
+  std::vector<Way> ways_;       ///< by chunk and phase
+  std::vector<double> saving_;  ///< of a merged pass, by chunk
   std::vector<Stage> stages_;
   std::vector<double> result_;  ///< when each forward, then each backward, was done; negative: not yet
   std::vector<int> ready_;      ///< stages to visit, last in first out

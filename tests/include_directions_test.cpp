@@ -51,7 +51,8 @@ bool is_system_header(std::string_view name) {
   return name.find_first_of("/.") == name.npos || starts_with_any(name, system);
 }
 
-/// The rule of tests/<folder>/ is that of <folder>/, with GoogleTest and other test files added.
+/// The rule of tests/<folder>/ is that of <folder>/, with GoogleTest, other test files and a JSON reader (of goldens
+/// and of descriptions that a test changes) added.
 Rule rule_of(const std::string& path) {
   const bool is_test = path.starts_with("tests/");
   const std::string owner = is_test ? path.substr(path.find('/') + 1) : path;
@@ -63,7 +64,7 @@ Rule rule_of(const std::string& path) {
   }
   if (is_test) {
     rule.project.emplace_back("tests");
-    rule.third_party.insert(rule.third_party.end(), {"gtest/", "gmock/"});
+    rule.third_party.insert(rule.third_party.end(), {"gtest/", "gmock/", "nlohmann/"});
   }
   return rule;
 }

@@ -114,6 +114,7 @@ void exchange(const OpCall& call, const models::Collective& work, hw::DType dtyp
 template <typename T>
 void run_collective(const OpCall& call, const models::Collective& work) {
   const hw::DType dtype = call.writes[0].dtype;
+  if (work.group == GroupKind::etp) return run_over_experts_tp<T>(call, work);
   switch (work.kind) {
     case CollectiveKind::all_reduce:
       return call.group->all_reduce(call.reads[0].data(), call.writes[0].data(), call.reads[0].elements(), dtype);

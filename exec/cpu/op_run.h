@@ -20,13 +20,45 @@ Matrix<T> matrix(const View& view) {
 }
 
 template <typename T>
+Matrix<T> part_of(const View& view, const models::ColumnRange& part) {
+  return matrix<T>(view).columns_from(part.first, part.count);
+}
+
+template <typename T>
 void run_gemm(const OpCall& call, const models::Gemm& work);
 template <typename T>
 void run_attention(const OpCall& call, const models::Attention& work);
 template <typename T>
 void run_pointwise(const OpCall& call, const models::Pointwise& work);
 template <typename T>
+void run_scan(const OpCall& call, const models::Scan& work);
+template <typename T>
+void run_conv(const OpCall& call, const models::Pointwise& work);
+template <typename T>
+void run_gated_norm(const OpCall& call, const models::Pointwise& work);
+template <typename T>
+void run_add_vectors(const OpCall& call, const models::Pointwise& work);
+template <typename T>
+void run_modulated_norm(const OpCall& call, const models::Pointwise& work);
+template <typename T>
+void run_gated_residual(const OpCall& call, const models::Pointwise& work);
+template <typename T>
+void run_flow_loss(const OpCall& call, const models::Pointwise& work);
+template <typename T>
 void run_collective(const OpCall& call, const models::Collective& work);
+/// A collective over ETP, whose ranks have different numbers of rows.
+template <typename T>
+void run_over_experts_tp(const OpCall& call, const models::Collective& work);
+/// The router, and what moves rows to experts and back.
+template <typename T>
+void run_routed(const OpCall& call, const models::Pointwise& work);
+template <typename T>
+void run_grouped_gemm(const OpCall& call, const models::GroupedGemm& work);
+template <typename T>
+void run_expert_exchange(const OpCall& call, const models::ExpertExchange& work);
+/// What row weights add to the activation, forward or backward, behind its kernel.
+template <typename T>
+void weigh_activation(const OpCall& call, const models::Pointwise& work);
 template <typename T>
 void run_ring_step(const OpCall& call, const models::SendRecv& work);
 

@@ -77,7 +77,23 @@ void run_head_norm(const OpCall& call, const Pointwise& work) {
 
 // ---- Rotary positions ----
 
-/// cos and sin of position times theta^(-2j / rotary) for the rows of a microbatch.
+/// theta^(-j / pairs)
+double frequency(double theta, std::int64_t j, std::int64_t pairs) {
+  return std::pow(theta, -static_cast<double>(j) / static_cast<double>(pairs));
+}
+
+/// Of pair j of `pairs` at a position of the sequence.
+double rotary_angle(const models::HeadColumns& c, std::int32_t position, std::int64_t j, std::int64_t pairs) {
+  const auto [frames, height, width] = c.grid;
+  if (frames == 0) return position * frequency(c.theta, j, pairs);
+  const std::int64_t third = pairs / 3, of_frame = pairs - 2 * third;
+  const std::int32_t frame = position / (height * width), row = position / width % height, column = position % width;
+  if (j < of_frame) return frame * frequency(c.theta, j, of_frame);
+  if (j < of_frame + third) return row * frequency(c.theta, j - of_frame, third);
+  return column * frequency(c.theta, j - of_frame - third, third);
+}
+
+/// cos and sin of the angles for the rows of a microbatch.
 template <typename T>
 struct RotaryTable {
   std::vector<T> cosine, sine;
@@ -90,7 +106,7 @@ struct RotaryTable {
     for (std::int64_t b = 0; b < facts.batch; ++b) {
       for (const std::int32_t position : facts.mine()) {
         for (std::int64_t j = 0; j < columns; ++j) {
-          const double angle = position * std::pow(c.theta, -static_cast<double>(j) / static_cast<double>(columns));
+          const double angle = rotary_angle(c, position, j, columns);
           cosine.push_back(static_cast<T>(std::cos(angle)));
           sine.push_back(static_cast<T>(std::sin(angle)));
         }
@@ -150,9 +166,11 @@ void run_mla_keys(const OpCall& call, const Pointwise& work) {
 template <typename T>
 void run_activation(const OpCall& call, const Pointwise& work) {
   const Matrix<T> h = matrix<T>(call.reads[work.backward ? 1 : 0]), out = matrix<T>(call.writes[0]);
+  const bool weighted = call.reads.size() > (work.backward ? 2 : 1);
   if (!work.gated) {
     work.backward ? activate_backward<T>(work.activation, matrix<T>(call.reads[0]), h, out)
                   : activate<T>(work.activation, h, out);
+    if (weighted) weigh_activation<T>(call, work);
     return;
   }
   const std::int64_t half = h.columns / 2;
@@ -163,6 +181,7 @@ void run_activation(const OpCall& call, const Pointwise& work) {
   } else {
     activate_gated<T>(work.activation, gate, up, out);
   }
+  if (weighted) weigh_activation<T>(call, work);
 }
 
 // ---- Ends of the model ----
@@ -183,16 +202,10 @@ void run_embedding(const OpCall& call, const Pointwise& work) {
 /// Rows of x are tokens of this rank, or with sequence parallelism its share of them.
 template <typename T>
 void run_add_positions(const OpCall& call, const Pointwise& work) {
-  const auto& positions = call.facts->mine();
-  const std::int64_t tokens = call.facts->batch * static_cast<std::int64_t>(positions.size());
   const Matrix<T> x = matrix<T>(call.reads[0]);
-  const std::int64_t first = x.rows < tokens ? x.rows * call.facts->tp_index : 0;
-  const auto position = [&](std::int64_t row) {
-    return positions[static_cast<std::size_t>((first + row) % static_cast<std::int64_t>(positions.size()))];
-  };
   const Matrix<T> table = matrix<T>(work.backward ? call.writes[0] : call.reads[1]);
   for (std::int64_t i = 0; i < x.rows; ++i) {
-    T* entry = table.row(position(i));
+    T* entry = table.row(call.facts->position_of_row(i, x.rows));
     if (work.backward) {
       for (std::int64_t j = 0; j < x.columns; ++j) entry[j] += x.row(i)[j];
     } else {
@@ -283,8 +296,19 @@ void run_pointwise(const OpCall& call, const models::Pointwise& work) {
     }
     case Function::loss_statistics:
     case Function::loss: return run_loss<T>(call, work);
-    case Function::none:
-    case Function::gated_norm: break;
+    case Function::route:
+    case Function::permute:
+    case Function::unpermute:
+    case Function::sort_rows:
+    case Function::unsort_rows:
+    case Function::expert_bias: return run_routed<T>(call, work);
+    case Function::gated_norm: return run_gated_norm<T>(call, work);
+    case Function::conv: return run_conv<T>(call, work);
+    case Function::add_vectors: return run_add_vectors<T>(call, work);
+    case Function::modulated_norm: return run_modulated_norm<T>(call, work);
+    case Function::gated_residual: return run_gated_residual<T>(call, work);
+    case Function::flow_loss: return run_flow_loss<T>(call, work);
+    case Function::none: break;
   }
   throw std::invalid_argument(std::string("no CPU kernel for op ") + call.op->name);
 }

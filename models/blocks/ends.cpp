@@ -92,8 +92,10 @@ void head_part(BlockBuilder& b, TensorId x, const char* labels_name) {
 TensorId mtp_projection(BlockBuilder& b, TensorId x) {
   const BlockContext& context = b.context();
   const std::int64_t hidden = context.model().hidden;
+  b.set_module(Module::embedding);
+  const TensorId next = b.leave_tp(look_up(b, "next_ids", kEmbeddingTable));
   b.set_module(Module::mtp);
-  const TensorId e = b.norm("embedding_norm", b.leave_tp(look_up(b, "next_ids", kEmbeddingTable)));
+  const TensorId e = b.norm("embedding_norm", next);
   const TensorId h = b.norm("hidden_norm", x);
   const TensorId joined = b.pointwise("concatenate", {.function = Function::concatenate}, {e, h}, 2 * hidden);
   const std::int64_t out = hidden / context.layout().tp;

@@ -18,7 +18,8 @@ TensorId dit_layer(BlockBuilder& b, const LayerSpec& spec, TensorId x);
 /// Returns [tokens, heads * v_dim / tp].
 TensorId core_attention(BlockBuilder& b, const AttentionSpec& spec, std::initializer_list<TensorId> qkv);
 /// The activation between the two linears of an MLP: gated ones halve the columns.
-TensorId activate(BlockBuilder& b, Activation activation, bool gated, TensorId h);
+/// `weights` of rows, if any, multiply the result.
+TensorId activate(BlockBuilder& b, Activation activation, bool gated, TensorId h, TensorId weights = kNoTensor);
 
 /// hidden -> ffn (gated: gate and up side by side), divided over TP by its output.
 Linear first_linear(const BlockBuilder& b, const char* name, std::int64_t whole_ffn, bool gated);

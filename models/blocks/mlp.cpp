@@ -2,19 +2,22 @@
 
 namespace models {
 
-TensorId activate(BlockBuilder& b, Activation activation, bool gated, TensorId h) {
+TensorId activate(BlockBuilder& b, Activation activation, bool gated, TensorId h, TensorId weights) {
   const Traits& traits = b.context().traits();
   const std::int64_t columns = gated ? b.at(h).columns / 2 : b.at(h).columns;
   const bool clamped = activation == Activation::swiglu_clamped;
   const bool fused = traits.compiled || (clamped ? traits.fused_clamped_glu : traits.fused_activation);
   // Unfused: clamp, activation and product are kernels of their own, each reading and writing.
-  return b.pointwise("activation",
-                     {.kind = PointwiseKind::activation,
-                      .passes = fused ? 1.0F : 2.0F,
-                      .function = Function::activation,
-                      .activation = activation,
-                      .gated = gated},
-                     {h}, columns);
+  const TensorId y = b.pointwise("activation",
+                                 {.kind = PointwiseKind::activation,
+                                  .passes = fused ? 1.0F : 2.0F,
+                                  .function = Function::activation,
+                                  .activation = activation,
+                                  .gated = gated},
+                                 {h}, columns);
+  b.block().tensors[static_cast<std::size_t>(y)].routed = b.at(h).routed;
+  if (weights != kNoTensor) b.block().forward.back().reads.push_back(weights);
+  return y;
 }
 
 Linear first_linear(const BlockBuilder& b, const char* name, std::int64_t whole_ffn, bool gated) {

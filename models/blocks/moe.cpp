@@ -61,52 +61,109 @@ float permute_passes(const Traits& traits) {
   return traits.dispatcher == Dispatcher::hybridep ? 0.75F : fused;
 }
 
-TensorId permute(BlockBuilder& b, const char* name, TensorId x, std::int64_t rows, float passes) {
-  const TensorId y = b.activation(name, rows, b.at(x).columns);
-  b.add(name, Pointwise{.kind = PointwiseKind::permute, .passes = passes}, {x}, {y}, kHostPermute);
-  return y;
+/// Rows for experts and the router's weight of each.
+struct Routed {
+  TensorId rows = kNoTensor, weights = kNoTensor;
+};
+
+/// Two tensors side by side for what an op makes of `from`.
+Routed like(BlockBuilder& b, const char* name, const Routed& from, std::int64_t rows, RoutedRows routed) {
+  const Routed to{.rows = b.activation(name, rows, b.at(from.rows).columns),
+                  .weights = b.tensor("row_weights", TensorKind::activation, b.context().wide(), rows, 1)};
+  for (const TensorId id : {to.rows, to.weights}) b.block().tensors[static_cast<std::size_t>(id)].routed = routed;
+  return to;
 }
 
-/// `map`: the router's probabilities, where this is the kernel that weighs with them.
-TensorId unpermute(BlockBuilder& b, const char* name, TensorId x, std::int64_t rows, TensorId map) {
-  const TensorId y = b.activation(name, rows, b.at(x).columns);
-  Op& op = b.add(name, Pointwise{.kind = PointwiseKind::unpermute, .passes = permute_passes(b.context().traits())}, {x},
-                 {y}, kHostPermute);
-  if (map != kNoTensor) op.reads.push_back(map);
-  return y;
+TensorId routed_activation(BlockBuilder& b, const char* name, std::int64_t rows, std::int64_t columns,
+                           RoutedRows routed) {
+  const TensorId id = b.activation(name, rows, columns);
+  b.block().tensors[static_cast<std::size_t>(id)].routed = routed;
+  return id;
 }
 
-TensorId exchange(BlockBuilder& b, const MoeShape& shape, TensorId x, std::int64_t rows, bool combine) {
-  if (b.context().layout().ep == 1) return x;
-  b.set_module(Module::dispatch);
-  const TensorId y = b.activation(combine ? "combined" : "dispatched", rows, b.at(x).columns);
-  b.add(combine ? "combine" : "dispatch", exchange_of(b, shape, combine), {x}, {y}, kHostExchange).stream =
-      Stream::ep_comm;
-  b.set_module(Module::experts);
-  return y;
+/// Which function a kernel of this dispatcher computes: the others move tokens in ways that only they know.
+Function of_row_wise(const BlockBuilder& b, Function function) {
+  return b.context().traits().dispatcher == Dispatcher::all_to_all ? function : Function::none;
 }
 
 /// Tokens to expert order: [tokens, width] -> [rows, width] on the rank that has the experts.
-TensorId dispatch(BlockBuilder& b, const MoeShape& shape, TensorId x) {
+Routed dispatch(BlockBuilder& b, const MoeShape& shape, TensorId x, TensorId map) {
   const Traits& traits = b.context().traits();
+  const int etp = b.context().layout().etp, ep = b.context().layout().ep;
   const float passes = permute_passes(traits);
   const bool row_wise = traits.dispatcher == Dispatcher::all_to_all;
+  const RoutedRows arriving = ep > 1 ? RoutedRows::received : RoutedRows::none;
   b.set_module(Module::moe_preprocess);
-  if (row_wise) x = permute(b, "permute", x, shape.rows, passes);
-  x = exchange(b, shape, x, row_wise ? shape.rows : shape.received, false);
-  if (traits.sync_per_dispatch) {
-    b.add("token_counts", HostSync{}, {x}, {}, 1);
+  Routed routed{.rows = x, .weights = map};
+  if (row_wise) {
+    routed = like(b, "permute", routed, shape.rows, RoutedRows::none);
+    b.add("permute", Pointwise{.kind = PointwiseKind::permute, .passes = passes, .function = Function::permute},
+          {x, map}, {routed.rows, routed.weights}, kHostPermute);
   }
-  if (!row_wise || shape.local_experts > 1) x = permute(b, "sort", x, shape.rows, passes);
-  return x;
+  if (ep > 1) {
+    b.set_module(Module::dispatch);
+    const Routed sent = routed;
+    routed = like(b, "dispatched", sent, row_wise ? shape.rows : shape.received, arriving);
+    b.add("dispatch", exchange_of(b, shape, false), {sent.rows, sent.weights}, {routed.rows, routed.weights},
+          kHostExchange)
+        .stream = Stream::ep_comm;
+    b.set_module(Module::experts);
+  }
+  if (traits.sync_per_dispatch) b.add("token_counts", HostSync{}, {routed.rows}, {}, 1);
+  if (etp > 1) {
+    const Routed mine = routed;
+    routed = like(b, "etp_gathered", mine, b.at(mine.rows).rows * etp, RoutedRows::gathered);
+    b.add("etp_all_gather",
+          Collective{.kind = CollectiveKind::all_gather, .group = GroupKind::etp, .payload = b.at(routed.rows).bytes()},
+          {mine.rows, mine.weights}, {routed.rows, routed.weights}, 1)
+        .stream = Stream::tp_comm;
+  }
+  if (!row_wise || shape.local_experts > 1) {
+    const Routed unsorted = routed;
+    routed = like(b, "sort", unsorted, shape.rows * etp, etp > 1 ? RoutedRows::gathered : arriving);
+    b.add("sort",
+          Pointwise{.kind = PointwiseKind::permute, .passes = passes, .function = of_row_wise(b, Function::sort_rows)},
+          {unsorted.rows, unsorted.weights}, {routed.rows, routed.weights}, kHostPermute);
+  }
+  return routed;
 }
 
-/// Expert order back to tokens, weighted by the router's probabilities.
+/// Expert order back to tokens. The rows carry the router's weights already.
 TensorId combine(BlockBuilder& b, const MoeShape& shape, TensorId y, TensorId map) {
-  const bool row_wise = b.context().traits().dispatcher == Dispatcher::all_to_all;
-  if (!row_wise) return exchange(b, shape, unpermute(b, "unsort", y, shape.received, map), shape.tokens, true);
-  if (shape.local_experts > 1) y = unpermute(b, "unsort", y, shape.rows, kNoTensor);
-  return unpermute(b, "unpermute", exchange(b, shape, y, shape.rows, true), shape.tokens, map);
+  const Traits& traits = b.context().traits();
+  const int etp = b.context().layout().etp, ep = b.context().layout().ep;
+  const bool row_wise = traits.dispatcher == Dispatcher::all_to_all;
+  const RoutedRows arriving = ep > 1 ? RoutedRows::received : RoutedRows::none;
+  const Pointwise work{.kind = PointwiseKind::unpermute,
+                       .passes = permute_passes(traits),
+                       .function = of_row_wise(b, Function::unsort_rows)};
+  if (!row_wise || shape.local_experts > 1) {
+    const std::int64_t rows = (row_wise ? shape.rows : shape.received) * etp;
+    const TensorId sorted = y;
+    y = routed_activation(b, "unsort", rows, b.at(y).columns, etp > 1 ? RoutedRows::gathered : arriving);
+    b.add("unsort", work, {sorted}, {y}, kHostPermute);
+  }
+  if (etp > 1) {
+    const TensorId whole = y;
+    y = routed_activation(b, "etp_scattered", b.at(y).rows / etp, b.at(y).columns, arriving);
+    b.add("etp_reduce_scatter",
+          Collective{.kind = CollectiveKind::reduce_scatter, .group = GroupKind::etp, .payload = b.at(whole).bytes()},
+          {whole}, {y}, 1)
+        .stream = Stream::tp_comm;
+  }
+  if (ep > 1) {
+    b.set_module(Module::dispatch);
+    const TensorId mine = y;
+    y = b.activation("combined", row_wise ? shape.rows : shape.tokens, b.at(y).columns);
+    b.add("combine", exchange_of(b, shape, true), {mine}, {y}, kHostExchange).stream = Stream::ep_comm;
+    b.set_module(Module::experts);
+  }
+  if (!row_wise) return y;
+  const TensorId tokens = b.activation("unpermute", shape.tokens, b.at(y).columns);
+  Pointwise last = work;
+  last.function = Function::unpermute;
+  b.add("unpermute", last, {y, map}, {tokens}, kHostPermute);
+  return tokens;
 }
 
 /// Rows of all local experts; ETP cuts fc1 by its output and fc2 by its input.
@@ -119,13 +176,16 @@ Weight expert_weight(const BlockBuilder& b, const MoeShape& shape, bool first) {
   return weight;
 }
 
-TensorId grouped(BlockBuilder& b, const char* name, const MoeShape& shape, std::int64_t out, TensorId x, bool first) {
+/// One of the two matmuls of all local experts. `weights` of rows: where they multiply its bias.
+TensorId grouped(BlockBuilder& b, const char* name, const char* bias, const MoeShape& shape, std::int64_t out,
+                 TensorId x, bool first, TensorId weights) {
   const BlockContext& context = b.context();
   const std::int64_t in = b.at(x).columns;
-  const TensorId w = b.weight(name, shape.local_experts * out, in, expert_weight(b, shape, first));
+  const Weight weight = expert_weight(b, shape, first);
+  const TensorId w = b.weight(name, shape.local_experts * out, in, weight);
   const bool quantised = context.matmul != context.storage;
   if (quantised) b.block().parameters.quantised_expert += b.at(w).elements();
-  const TensorId y = b.activation(name, b.at(x).rows, out);
+  const TensorId y = routed_activation(b, name, b.at(x).rows, out, b.at(x).routed);
   const ExpertGemm kernel = context.traits().expert_gemm;
   // A grouped GEMM of cuBLAS is one launch per expert; fused kernels and one expert are a single launch.
   const auto launches = static_cast<float>(kernel == ExpertGemm::fused_grouped ? 1 : shape.local_experts);
@@ -139,10 +199,21 @@ TensorId grouped(BlockBuilder& b, const char* name, const MoeShape& shape, std::
                     .kernel = kernel},
         {x, w}, {y}, kHostGrouped + launches * (quantised ? 2.0F : 1.0F));
   if (!shape.spec.bias) return y;
-  b.weight("expert_bias", shape.local_experts, out, {.experts = shape.spec.experts, .init = WeightInit::zero});
+  Weight of_bias{.experts = shape.spec.experts, .init = WeightInit::zero};
+  if (first) {
+    of_bias.cut = of_bias.by_columns = weight.cut;
+    of_bias.parts = weight.parts;
+  }
+  const TensorId values = b.weight(bias, shape.local_experts, out, of_bias);
   // Grouped GEMMs have no bias epilogue: a kernel of its own, unless the activation behind fc1 takes it in.
-  const bool inside = context.traits().fused_clamped_glu && first;
-  return inside ? y : b.pointwise("expert_bias", {.kind = PointwiseKind::bias}, {y});
+  if (context.traits().fused_clamped_glu && first) return y;
+  const TensorId biased = routed_activation(b, "expert_bias", b.at(y).rows, out, b.at(y).routed);
+  Op& op = b.add("expert_bias",
+                 Pointwise{.kind = PointwiseKind::bias, .function = Function::expert_bias, .row_parallel = !first}, {y},
+                 {biased}, 1);
+  if (!first) op.reads.push_back(weights);
+  op.reads.push_back(values);
+  return biased;
 }
 
 /// Casts in front of grouped GEMMs; a fused grouped MLP does four fifths of them inside.
@@ -153,36 +224,21 @@ TensorId quantise_rows(BlockBuilder& b, TensorId x) {
   return y;
 }
 
-TensorId experts(BlockBuilder& b, const MoeShape& shape, TensorId x) {
+TensorId experts(BlockBuilder& b, const MoeShape& shape, const Routed& routed) {
   const BlockContext& context = b.context();
   const MoeSpec& spec = shape.spec;
-  const int etp = context.layout().etp;
-  const std::int64_t ffn = spec.expert_ffn / etp;
+  const std::int64_t ffn = spec.expert_ffn / context.layout().etp;
   b.set_module(Module::experts);
-  if (etp > 1) {
-    const TensorId all = b.activation("etp_gathered", b.at(x).rows * etp, b.at(x).columns);
-    b.add("etp_all_gather",
-          Collective{.kind = CollectiveKind::all_gather, .group = GroupKind::etp, .payload = b.at(all).bytes()}, {x},
-          {all}, 1)
-        .stream = Stream::tp_comm;
-    x = all;
-  }
-  const TensorId h = grouped(b, "experts_fc1", shape, spec.gated ? 2 * ffn : ffn, quantise_rows(b, x), true);
+  const TensorId h = grouped(b, "experts_fc1", "experts_fc1_bias", shape, spec.gated ? 2 * ffn : ffn,
+                             quantise_rows(b, routed.rows), true, kNoTensor);
   b.set_module(Module::moe_act);
-  const TensorId a = activate(b, spec.activation, spec.gated, h);
-  if (context.traits().expert_gemm == ExpertGemm::fused_grouped)
-    std::get<Pointwise>(b.block().forward.back().work).passes *= 0.25F;
+  const TensorId a = activate(b, spec.activation, spec.gated, h, routed.weights);
+  Pointwise& activation = std::get<Pointwise>(b.block().forward.back().work);
+  if (context.traits().expert_gemm == ExpertGemm::fused_grouped) activation.passes *= 0.25F;
+  // The kernel that takes the experts' bias in is a stack's own.
+  if (spec.bias && context.traits().fused_clamped_glu) activation.function = Function::none;
   b.set_module(Module::experts);
-  TensorId y = grouped(b, "experts_fc2", shape, shape.width, quantise_rows(b, a), false);
-  if (etp > 1) {
-    const TensorId mine = b.activation("etp_scattered", b.at(y).rows / etp, b.at(y).columns);
-    b.add("etp_reduce_scatter",
-          Collective{.kind = CollectiveKind::reduce_scatter, .group = GroupKind::etp, .payload = b.at(y).bytes()}, {y},
-          {mine}, 1)
-        .stream = Stream::tp_comm;
-    y = mine;
-  }
-  return y;
+  return grouped(b, "experts_fc2", "experts_fc2_bias", shape, shape.width, quantise_rows(b, a), false, routed.weights);
 }
 
 TensorId shared_expert(BlockBuilder& b, const MoeSpec& spec, TensorId n) {
@@ -206,19 +262,32 @@ TensorId router(BlockBuilder& b, const MoeSpec& spec, TensorId n) {
   const bool sharded = context.sequence_parallel();
   const TensorId w =
       b.weight("router", spec.experts, context.model().hidden, {.decayed = true, .summed_over_tp = sharded});
-  if (spec.router_bias) b.weight("router_bias", 1, spec.experts, {.init = WeightInit::zero, .summed_over_tp = sharded});
-  const TensorId logits = b.tensor("router_logits", TensorKind::activation, b.context().wide(), tokens, spec.experts);
+  const TensorId logits = b.tensor("router_logits", TensorKind::activation, context.wide(), tokens, spec.experts);
+  TensorId bias = kNoTensor;
+  if (spec.router_bias)
+    bias = b.weight("router_bias", 1, spec.experts, {.init = WeightInit::zero, .summed_over_tp = sharded});
   if (context.traits().router_gemm) {
-    b.add("router",
-          Gemm{.m = tokens,
-               .n = spec.experts,
-               .k = context.model().hidden,
-               .operand = context.storage,
-               .output = context.wide()},
-          {n, w}, {logits}, 3);
+    Op& op = b.add("router",
+                   Gemm{.m = tokens,
+                        .n = spec.experts,
+                        .k = context.model().hidden,
+                        .operand = context.storage,
+                        .output = context.wide()},
+                   {n, w}, {logits}, 3);
+    if (bias != kNoTensor) op.reads.push_back(bias);
   }
-  const TensorId map = b.tensor("routing_map", TensorKind::activation, b.context().wide(), tokens, spec.experts);
-  b.add("top_k", Pointwise{.kind = PointwiseKind::router, .passes = 2}, {logits}, {map}, kHostRouter);
+  const TensorId map = b.tensor("routing_map", TensorKind::activation, context.wide(), tokens, spec.experts);
+  b.add("top_k",
+        Pointwise{.kind = PointwiseKind::router,
+                  .passes = 2,
+                  .function = Function::route,
+                  .router = {.top_k = static_cast<std::int16_t>(spec.top_k),
+                             .score = spec.router,
+                             .normalised = spec.normalised,
+                             .uniform = !context.traits().router_gemm,
+                             .balanced = context.traits().routing == Routing::contiguous,
+                             .scaling = spec.scaling}},
+        {logits}, {map}, kHostRouter);
   return map;
 }
 
@@ -235,15 +304,16 @@ TensorId moe_part(BlockBuilder& b, const MoeSpec& spec, TensorId x) {
   TensorId routed = n;
   b.set_module(Module::moe_preprocess);
   if (spec.latent > 0)
-    routed = b.linear({.name = "latent_down", .in = context.model().hidden, .out = spec.latent}, routed);
+    routed =
+        b.linear({.name = "latent_down", .in = context.model().hidden, .out = spec.latent, .on_shard = true}, routed);
   b.set_graphed(context.run.graph.layer);
   // The shared expert is issued between dispatch and the experts, so that its stream can fill the exchange.
   TensorId shared = kNoTensor;
   if (spec.shared_ffn > 0) shared = shared_expert(b, spec, n);
-  routed = dispatch(b, shape, routed);
-  TensorId y = combine(b, shape, experts(b, shape, routed), map);
+  TensorId y = combine(b, shape, experts(b, shape, dispatch(b, shape, routed, map)), map);
   b.set_module(Module::experts);
-  if (spec.latent > 0) y = b.linear({.name = "latent_up", .in = spec.latent, .out = context.model().hidden}, y);
+  if (spec.latent > 0)
+    y = b.linear({.name = "latent_up", .in = spec.latent, .out = context.model().hidden, .on_shard = true}, y);
   if (shared != kNoTensor)
     y = b.pointwise("add_shared", {.kind = PointwiseKind::residual, .function = Function::add}, {y, shared});
   return b.residual(y, x);

@@ -61,7 +61,9 @@ TEST_P(Goldens, Fp32) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Goldens, testing::Values("llama", "gpt2", "qwen2", "qwen3", "llama-lora"),
+INSTANTIATE_TEST_SUITE_P(Models, Goldens,
+                         testing::Values("llama", "gpt2", "qwen2", "qwen3", "llama-lora", "qwen3-moe", "gpt-oss",
+                                         "deepseek-v3", "kimi-k2", "nemotron-dense", "nemotron", "wan"),
                          [](const auto& test) {
                            std::string name = test.param;
                            for (char& c : name)

@@ -207,7 +207,7 @@ const Refusal kRefusals[] = {
       {"overlap", R"({"pp": {"local_batch_size": 8, "flushes_per_step": 4}})"}},
      R"(run.json: /overlap/pp/flushes_per_step: must be gbs/(lbs*dp) = 8, got 4)"},
     {{{"train", R"({"learning_rate": 1})"}},
-     R"(run.json: /train: unknown key "learning_rate" (known: lr, betas, weight_decay, clip, seed, data, schedule))"},
+     R"(run.json: /train: unknown key "learning_rate" (known: lr, betas, weight_decay, clip, seed, init_std, data, schedule))"},
     {{{"train", R"({"betas": [0.9, 1.0]})"}}, R"(run.json: /train/betas/1: must be below 1, got 1.0)"},
     {{{"notes", R"(3)"}}, R"(run.json: /notes: must be text, got 3)"},
     {{{"measured", R"({"step_time_s": 1})"}},

@@ -23,7 +23,7 @@ models::StepProgram tiny_program(int pp, int layers, int microbatches,
   block.kept = {10};
   block.held_for_weights = {8};
   block.forward_peak = {1};
-  block.backward_peak = {5};
+  block.backward_peak = block.input_grad_peak = {5};
   program.blocks.push_back(block);
   program.stages.resize(static_cast<std::size_t>(pp));
   for (int c = 0; c < pp * vp; ++c) {
@@ -87,7 +87,7 @@ TEST(Memory, TheHeadMeetsAllLayersOfItsPass) {
   models::StepProgram program = tiny_program(1, 2, 1);
   models::Block head;
   head.forward_peak = {50};
-  head.backward_peak = {40};
+  head.backward_peak = head.input_grad_peak = {40};
   program.blocks.push_back(head);
   program.chunks[0].blocks.push_back({.block = 1, .count = 1});
   const Memory memory = predict_memory(run_with(200), program);

@@ -165,6 +165,29 @@ NEMOTRON = {
     "layer_norm_epsilon": 1e-5,
 }
 
+NEMOTRON_DENSE = {
+    "model_type": "nemotron_h",
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "vocab_size": 96,
+    "tie_word_embeddings": False,
+    "attention_bias": False,
+    "mlp_bias": False,
+    "hybrid_override_pattern": "M*-M",
+    "mamba_num_heads": 8,
+    "mamba_head_dim": 8,
+    "ssm_state_size": 16,
+    "n_groups": 4,
+    "conv_kernel": 4,
+    "use_conv_bias": True,
+    "mlp_hidden_act": "relu2",
+    "layer_norm_epsilon": 1e-5,
+}
+
 NEMOTRON_MTP = {
     **NEMOTRON,
     "moe_latent_size": 16,
@@ -227,6 +250,7 @@ RUNS = {
     "kimi-k2": _run(KIMI_K2, seed=310, init_std=0.2, mbs=2),
     "gpt-oss": _run(GPT_OSS, seed=1, init_std=0.4),
     "nemotron": _run(NEMOTRON, seed=6, init_std=0.2),
+    "nemotron-dense": _run(NEMOTRON_DENSE, mbs=2),
     "nemotron-mtp": _run(NEMOTRON_MTP, seed=335, init_std=0.2, mbs=2),
     "wan": _run(WAN),
     "llama-lora": _run(LLAMA, task="lora", extra={"lora": LORA}),
