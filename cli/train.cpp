@@ -111,6 +111,8 @@ void write_trace(const TrainOptions& options, const models::Run& run, const mode
 
 exec::TokenSource tokens_of(const TrainOptions& options, const models::Run& run) {
   const std::string& data = options.data.empty() ? run.train.data : options.data;
+  if (!data.empty() && data != "synthetic" && run.model.dit)
+    refuse("--data", "must be synthetic for a diffusion model, got " + data);
   if (data.empty() || data == "synthetic") return exec::TokenSource::synthetic(run.model.vocab, run.train.seed);
   return exec::TokenSource::file(data, run.model.vocab, run.layout.seq_len);
 }
