@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "models/backward.h"
+#include "models/schedule.h"
 
 namespace models {
 namespace {
@@ -166,7 +167,7 @@ double held_for_weights(const Block& block) {
   return held;
 }
 
-void fill_memory(Block& block) {
+void fill_memory(Block& block, const Layout& layout) {
   double kept = 0, offloaded = 0;
   for (const Tensor& tensor : block.tensors) {
     if (!tensor.kept || tensor.kind == TensorKind::weight) continue;
@@ -178,7 +179,8 @@ void fill_memory(Block& block) {
   Liveness liveness(block);
   block.forward_peak = {std::max(0.0, liveness.peak(block.forward, false) - kept)};
   block.backward_peak = {std::max(0.0, liveness.peak(block.backward, true) - kept)};
-  block.input_grad_peak = {std::max(0.0, liveness.peak(block.backward, true, true) - kept)};
+  if (splits_backward(layout.schedule))
+    block.input_grad_peak = {std::max(0.0, liveness.peak(block.backward, true, true) - kept)};
 }
 
 }  // namespace
@@ -190,7 +192,7 @@ void finish_block(Block& block, const BlockContext& context) {
     if (context.traits().tp_overlap) pipeline_tp(*ops);
     fill_host(*ops, context.run.graph);
   }
-  fill_memory(block);
+  fill_memory(block, context.layout());
 }
 
 }  // namespace models

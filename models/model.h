@@ -9,12 +9,17 @@
 
 namespace models {
 
-enum class Norm { rms, layer };
+enum class Norm : std::uint8_t { rms, layer };
 enum class Position { rotary, learned, none };
-enum class Activation { silu, gelu, relu2, swiglu_clamped };  ///< swiglu_clamped: GPT-OSS's biased, clamped GLU
+enum class Activation : std::uint8_t {
+  silu,
+  gelu,
+  relu2,
+  swiglu_clamped
+};  ///< swiglu_clamped: GPT-OSS's biased, clamped GLU
 /// softmax: over all experts; softmax_of_chosen: over the chosen ones; sigmoid_bias: of each, plus a correction bias
 /// for the choice alone, which starts at 0 and is no parameter.
-enum class Router { softmax, softmax_of_chosen, sigmoid_bias };
+enum class Router : std::uint8_t { softmax, softmax_of_chosen, sigmoid_bias };
 
 /// Multi-head latent attention (DeepSeek V2, arXiv 2405.04434, section 2.1).
 struct Mla {

@@ -221,15 +221,17 @@ struct Pointwise {
   float passes = 1;
   bool backward = false;
   Function function = Function::none;
-  HeadColumns columns = {};
   Norm norm = Norm::rms;
   Activation activation = Activation::silu;
-  bool gated = false;  ///< activation: x is gate | up
-  double epsilon = 0;  ///< of a norm
-  RouterRule router = {};
+  bool gated = false;         ///< activation: x is gate | up
+  double epsilon = 0;         ///< of a norm
   bool row_parallel = false;  ///< expert_bias: the result is summed over ETP, whose first rank adds the bias
   int groups = 1;             ///< gated_norm: of columns with statistics of their own
-  ColumnRange part = {};
+  std::variant<std::monostate, HeadColumns, ColumnRange, RouterRule> detail = {};  ///< what only some functions have
+
+  const HeadColumns& columns() const { return std::get<HeadColumns>(detail); }
+  const ColumnRange& part() const { return std::get<ColumnRange>(detail); }
+  const RouterRule& router() const { return std::get<RouterRule>(detail); }
 };
 
 enum class CollectiveKind : std::uint8_t { all_reduce, all_gather, reduce_scatter, all_to_all, broadcast };

@@ -28,7 +28,7 @@ void run_add_vectors(const OpCall& call, const models::Pointwise& work) {
 template <typename T>
 void run_modulated_norm(const OpCall& call, const models::Pointwise& work) {
   const int x_at = work.backward ? 1 : 0;
-  const Matrix<T> x = matrix<T>(call.reads[x_at]), rows = part_of<T>(call.reads[x_at + 1], work.part);
+  const Matrix<T> x = matrix<T>(call.reads[x_at]), rows = part_of<T>(call.reads[x_at + 1], work.part());
   const Matrix<T> shift = rows.columns_from(0, x.columns), scale = rows.columns_from(x.columns, x.columns);
   const NormGroups groups = whole_row(x.columns);
   const Matrix<T> out = matrix<T>(call.writes[0]);
@@ -36,7 +36,7 @@ void run_modulated_norm(const OpCall& call, const models::Pointwise& work) {
     norm<T>(work.norm, groups, x, nullptr, nullptr, work.epsilon, out);
     return modulate<T>(out, scale, shift, out);
   }
-  const Matrix<T> drows = part_of<T>(call.writes[1], work.part);
+  const Matrix<T> drows = part_of<T>(call.writes[1], work.part());
   zero(drows);
   Scratch<T> normed(x.rows, x.columns), dnormed(x.rows, x.columns);
   norm<T>(work.norm, groups, x, nullptr, nullptr, work.epsilon, normed.view());
@@ -49,9 +49,9 @@ template <typename T>
 void run_gated_residual(const OpCall& call, const models::Pointwise& work) {
   const int h_at = work.backward ? 1 : 0;
   const Matrix<T> h = matrix<T>(call.reads[h_at]), x = matrix<T>(call.reads[h_at + 1]);
-  const Matrix<T> gate = part_of<T>(call.reads[h_at + 2], work.part);
+  const Matrix<T> gate = part_of<T>(call.reads[h_at + 2], work.part());
   if (!work.backward) return gated_residual<T>(x, h, gate, matrix<T>(call.writes[0]));
-  const Matrix<T> dgate = part_of<T>(call.writes[1], work.part);
+  const Matrix<T> dgate = part_of<T>(call.writes[1], work.part());
   zero(dgate);
   gated_residual_backward<T>(matrix<T>(call.reads[0]), h, gate, matrix<T>(call.writes[0]), dgate);
 }

@@ -43,21 +43,21 @@ void choose_in_turn(const OpCall& call, std::int64_t rows, ExpertRouting& routin
 
 template <typename T>
 void route(const OpCall& call, const Pointwise& work) {
-  const RouterRule rule = rule_of(work.router);
+  const RouterRule rule = rule_of(work.router());
   ExpertRouting& routing = *call.routing;
   if (!work.backward) {
     const Matrix<T> logits = matrix<T>(call.reads[0]), map = matrix<T>(call.writes[0]);
-    routing.top_k = work.router.top_k;
+    routing.top_k = work.router().top_k;
     routing.experts = static_cast<int>(logits.columns);
     routing.chosen.resize(static_cast<std::size_t>(logits.rows * rule.top_k));
-    if (work.router.balanced) {
+    if (work.router().balanced) {
       choose_in_turn(call, logits.rows, routing);
     } else {
       choose_experts<T>(rule, logits, nullptr, routing.chosen.data());
     }
     std::vector<T> memory(routing.chosen.size());
     const Matrix<T> weights{memory.data(), logits.rows, rule.top_k, rule.top_k};
-    if (work.router.uniform) {
+    if (work.router().uniform) {
       std::fill(memory.begin(), memory.end(), static_cast<T>(rule.scaling) / static_cast<T>(rule.top_k));
     } else {
       expert_weights<T>(rule, logits, routing.chosen.data(), weights);
@@ -68,7 +68,7 @@ void route(const OpCall& call, const Pointwise& work) {
         map.row(i)[routing.chosen[static_cast<std::size_t>(i * rule.top_k + j)]] = weights.row(i)[j];
     return;
   }
-  if (work.router.uniform) return zero(matrix<T>(call.writes[0]));
+  if (work.router().uniform) return zero(matrix<T>(call.writes[0]));
   const Matrix<T> dmap = matrix<T>(call.reads[0]), logits = matrix<T>(call.reads[1]);
   std::vector<T> memory(routing.chosen.size());
   const Matrix<T> dweights{memory.data(), dmap.rows, rule.top_k, rule.top_k};

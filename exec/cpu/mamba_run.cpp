@@ -22,7 +22,7 @@ std::vector<T> last_column(const Matrix<T>& x) {
 template <typename T>
 void run_conv(const OpCall& call, const models::Pointwise& work) {
   const int x_at = work.backward ? 1 : 0;
-  const Matrix<T> x = part_of<T>(call.reads[x_at], work.part), w = matrix<T>(call.reads[x_at + 1]);
+  const Matrix<T> x = part_of<T>(call.reads[x_at], work.part()), w = matrix<T>(call.reads[x_at + 1]);
   const Matrix<T> taps = w.columns_from(0, w.columns - 1);
   const std::vector<T> bias = last_column(w);
   const std::int64_t length = x.rows / call.facts->batch;
@@ -30,8 +30,8 @@ void run_conv(const OpCall& call, const models::Pointwise& work) {
   std::vector<T> dbias(bias.size());
   Scratch<T> frozen(w.rows, w.columns);
   const Matrix<T> dw = call.writes.size() > 1 ? matrix<T>(call.writes[1]) : frozen.view();
-  causal_conv_backward<T>(length, matrix<T>(call.reads[0]), x, taps, bias.data(), part_of<T>(call.writes[0], work.part),
-                          dw.columns_from(0, w.columns - 1), dbias.data());
+  causal_conv_backward<T>(length, matrix<T>(call.reads[0]), x, taps, bias.data(),
+                          part_of<T>(call.writes[0], work.part()), dw.columns_from(0, w.columns - 1), dbias.data());
   for (std::int64_t i = 0; i < dw.rows; ++i) dw.row(i)[dw.columns - 1] += dbias[static_cast<std::size_t>(i)];
 }
 
@@ -72,7 +72,7 @@ template <typename T>
 void run_gated_norm(const OpCall& call, const models::Pointwise& work) {
   constexpr auto kGate = models::Activation::silu;
   const int x_at = work.backward ? 1 : 0;
-  const Matrix<T> x = matrix<T>(call.reads[x_at]), z = part_of<T>(call.reads[x_at + 1], work.part);
+  const Matrix<T> x = matrix<T>(call.reads[x_at]), z = part_of<T>(call.reads[x_at + 1], work.part());
   const Matrix<T> w = matrix<T>(call.reads[x_at + 2]);
   const NormGroups groups{.groups = work.groups, .width = x.columns / work.groups};
   Scratch<T> gated(x.rows, x.columns);
@@ -83,7 +83,7 @@ void run_gated_norm(const OpCall& call, const models::Pointwise& work) {
   T* dw = call.writes.size() > 2 ? matrix<T>(call.writes[2]).data : nullptr;
   norm_backward<T>(work.norm, groups, matrix<T>(call.reads[0]), gated.view(), w.data, work.epsilon, dgated.view(), dw,
                    nullptr);
-  activate_gated_backward<T>(kGate, dgated.view(), z, x, part_of<T>(call.writes[1], work.part),
+  activate_gated_backward<T>(kGate, dgated.view(), z, x, part_of<T>(call.writes[1], work.part()),
                              matrix<T>(call.writes[0]));
 }
 

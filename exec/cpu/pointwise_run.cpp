@@ -59,7 +59,7 @@ void run_head_norm(const OpCall& call, const Pointwise& work) {
   const Matrix<T> out = matrix<T>(call.writes[0]), dy = matrix<T>(call.reads[0]);
   const bool trained = call.writes.size() > 1;
   const Matrix<T> dw = trained && work.backward ? matrix<T>(call.writes[1]) : Matrix<T>{};
-  const models::HeadColumns& c = work.columns;
+  const models::HeadColumns& c = work.columns();
   std::int64_t first = 0, row = 0;
   for (const int heads : {c.heads, c.kv_heads}) {
     const NormGroups groups{.first = first, .groups = heads, .width = c.head_dim, .shared_weight = true};
@@ -119,7 +119,7 @@ struct RotaryTable {
 
 template <typename T>
 void run_rotate(const OpCall& call, const Pointwise& work) {
-  const models::HeadColumns& c = work.columns;
+  const models::HeadColumns& c = work.columns();
   const RotaryTable<T> table(*call.facts, c);
   const RotaryColumns columns{.first = 0,
                               .heads = c.heads + c.kv_heads,
@@ -135,7 +135,7 @@ void run_rotate(const OpCall& call, const Pointwise& work) {
 /// Of each head: nope | rope for keys, then the values of all heads. kv: nope | v of each head; low: its last columns.
 template <typename T>
 void run_mla_keys(const OpCall& call, const Pointwise& work) {
-  const models::HeadColumns& c = work.columns;
+  const models::HeadColumns& c = work.columns();
   const std::int64_t heads = c.heads, nope = c.offset, rope = c.rotated, v = c.v_dim, key = nope + rope;
   const RotaryTable<T> table(*call.facts, c);
   const RotaryColumns rotary{.heads = 1, .head_dim = rope, .rotary = rope, .interleaved = c.interleaved};

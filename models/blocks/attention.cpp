@@ -171,7 +171,7 @@ TensorId rotate(BlockBuilder& b, TensorId x, const HeadColumns& columns) {
   const float share = static_cast<float>(rotated) / static_cast<float>(b.at(x).columns);
   const float passes = b.context().traits().fused_rope ? share : 3 * share;
   return b.pointwise(
-      "rope", {.kind = PointwiseKind::rope, .passes = passes, .function = Function::rotate, .columns = columns}, {x});
+      "rope", {.kind = PointwiseKind::rope, .passes = passes, .function = Function::rotate, .detail = columns}, {x});
 }
 
 /// What unfused attention keeps of its S x S scores: probabilities, and with dropout its mask and result (5 bytes a
@@ -254,8 +254,8 @@ TensorId attention_part(BlockBuilder& b, const AttentionSpec& spec, TensorId x) 
                       {.kind = PointwiseKind::qk_norm,
                        .passes = share,
                        .function = Function::head_norm,
-                       .columns = heads,
-                       .epsilon = model.norm_epsilon},
+                       .epsilon = model.norm_epsilon,
+                       .detail = heads},
                       {qkv, w});
   }
   if (model.position == Position::rotary) qkv = rotate(b, qkv, heads);
@@ -310,7 +310,7 @@ TensorId mla_part(BlockBuilder& b, const AttentionSpec& spec, TensorId x) {
   q = rotate(b, q, columns);
   // Keys are put together from the up-projected part and the shared rotary part.
   const TensorId keys =
-      b.pointwise("rope_kv", {.kind = PointwiseKind::rope, .function = Function::mla_keys, .columns = columns},
+      b.pointwise("rope_kv", {.kind = PointwiseKind::rope, .function = Function::mla_keys, .detail = columns},
                   {kv, whole}, std::int64_t{heads} * (spec.head_dim + mla.v_head));
   const TensorId out = core_attention(b, spec, {q, keys});
   const TensorId y =

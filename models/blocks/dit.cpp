@@ -38,7 +38,7 @@ Pointwise norm_work(const BlockBuilder& b, Function function) {
 /// Its shift and scale are two rows of the modulation.
 TensorId modulated_norm(BlockBuilder& b, TensorId x, TensorId rows, int first) {
   Pointwise work = norm_work(b, Function::modulated_norm);
-  work.part = modulation_rows(b, first, 2);
+  work.detail = modulation_rows(b, first, 2);
   return b.pointwise("modulated_norm", work, {x, rows});
 }
 
@@ -47,7 +47,7 @@ TensorId gated_residual(BlockBuilder& b, TensorId y, TensorId x, TensorId rows, 
                      {.kind = PointwiseKind::gated_residual,
                       .passes = kGatedResidualPasses,
                       .function = Function::gated_residual,
-                      .part = modulation_rows(b, gate, 1)},
+                      .detail = modulation_rows(b, gate, 1)},
                      {y, x, rows});
 }
 
@@ -58,8 +58,8 @@ TensorId all_heads_norm(BlockBuilder& b, const char* name, float passes, const H
                      {.kind = PointwiseKind::qk_norm,
                       .passes = passes,
                       .function = Function::head_norm,
-                      .columns = columns,
-                      .epsilon = b.context().model().norm_epsilon},
+                      .epsilon = b.context().model().norm_epsilon,
+                      .detail = columns},
                      {x, w});
 }
 
@@ -99,13 +99,13 @@ TensorId self_attention(BlockBuilder& b, const AttentionSpec& spec, TensorId x, 
                     {.kind = PointwiseKind::rope,
                      .passes = kRopePasses * 2 / 3,
                      .function = Function::rotate,
-                     .columns = {.heads = heads,
-                                 .kv_heads = heads,
-                                 .head_dim = spec.head_dim,
-                                 .rotated = spec.head_dim,
-                                 .theta = context.model().rope_theta,
-                                 .interleaved = true,
-                                 .grid = grid_of(context.layout().seq_len)}},
+                     .detail = HeadColumns{.heads = heads,
+                                           .kv_heads = heads,
+                                           .head_dim = spec.head_dim,
+                                           .rotated = spec.head_dim,
+                                           .theta = context.model().rope_theta,
+                                           .interleaved = true,
+                                           .grid = grid_of(context.layout().seq_len)}},
                     {qkv});
   const TensorId out = core_attention(b, spec, {qkv});
   const TensorId y = b.linear({.name = "attention_out", .in = inner, .out = hidden, .bias = "attention_out_bias"}, out);

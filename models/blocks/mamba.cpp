@@ -26,9 +26,11 @@ TensorId mamba_part(BlockBuilder& b, const MambaSpec& spec, TensorId x) {
   const TensorId taps =
       b.weight("conv", convolved, spec.conv_kernel + 1,
                {.cut = true, .parts = {whole_inner, whole_state, whole_state}, .init = WeightInit::conv});
-  const TensorId xbc = b.pointwise(
-      "conv", {.kind = PointwiseKind::conv, .function = Function::conv, .part = {.first = inner, .count = convolved}},
-      {zxbcdt, taps}, convolved);
+  const TensorId xbc = b.pointwise("conv",
+                                   {.kind = PointwiseKind::conv,
+                                    .function = Function::conv,
+                                    .detail = ColumnRange{.first = inner, .count = convolved}},
+                                   {zxbcdt, taps}, convolved);
   const TensorId parameters = b.weight(
       "scan_parameters", 3, heads, {.cut = true, .by_columns = true, .parts = {whole_heads}, .init = WeightInit::scan});
   const std::int64_t rows = b.at(xbc).rows;
@@ -50,7 +52,7 @@ TensorId mamba_part(BlockBuilder& b, const MambaSpec& spec, TensorId x) {
                                       .norm = Norm::rms,
                                       .epsilon = context.model().norm_epsilon,
                                       .groups = static_cast<int>(groups),
-                                      .part = {.first = 0, .count = inner}},
+                                      .detail = ColumnRange{.first = 0, .count = inner}},
                                      {y, zxbcdt, scale});
   const TensorId out = b.linear({.name = "out_proj", .in = inner, .out = hidden, .split = TpSplit::input}, gated);
   return b.residual(b.leave_tp(out), x);

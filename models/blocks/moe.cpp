@@ -281,12 +281,12 @@ TensorId router(BlockBuilder& b, const MoeSpec& spec, TensorId n) {
         Pointwise{.kind = PointwiseKind::router,
                   .passes = 2,
                   .function = Function::route,
-                  .router = {.top_k = static_cast<std::int16_t>(spec.top_k),
-                             .score = spec.router,
-                             .normalised = spec.normalised,
-                             .uniform = !context.traits().router_gemm,
-                             .balanced = context.traits().routing == Routing::contiguous,
-                             .scaling = spec.scaling}},
+                  .detail = RouterRule{.top_k = static_cast<std::int16_t>(spec.top_k),
+                                       .score = spec.router,
+                                       .normalised = spec.normalised,
+                                       .uniform = !context.traits().router_gemm,
+                                       .balanced = context.traits().routing == Routing::contiguous,
+                                       .scaling = spec.scaling}},
         {logits}, {map}, kHostRouter);
   return map;
 }
