@@ -248,6 +248,7 @@ class Child {
   Child(std::vector<std::string> arguments, std::string err) : err_(std::move(err)) {
     arguments.insert(arguments.begin(), STEPCAST_BINARY);
     std::vector<char*> argv;
+    argv.reserve(arguments.size() + 1);
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
     posix_spawn_file_actions_t files;
