@@ -68,6 +68,9 @@ void add_train(CLI::App& app, TrainOptions& options) {
   verb.add_option("--save-every", options.save_every, "and after every N steps")->type_name("N");
   verb.add_option("--resume", options.resume, "go on from a checkpoint, of any layout")->type_name("DIR");
   verb.add_option("--log", options.log, "write one JSON object a step")->type_name("FILE.jsonl");
+  verb.add_option("--trace", options.trace, "write the last step as a trace for Perfetto")->type_name("OUT.json");
+  verb.add_option("--trace-ranks", options.trace_ranks, "of it: one a pipeline stage (default), or all")
+      ->type_name("stages|all");
   verb.add_option("--json", options.json, "write the summary as JSON; - = stdout")->type_name("FILE|-");
   verb.add_flag("--quiet", options.quiet, "no progress on stderr");
   verb.footer(

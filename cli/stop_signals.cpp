@@ -1,50 +1,60 @@
 #include "cli/stop_signals.h"
 
-#include <ctime>
+#include <atomic>
+#include <chrono>
 #include <utility>
 
 namespace cli {
 namespace {
 
-constexpr timespec kLook = {.tv_sec = 0, .tv_nsec = 50'000'000};  ///< how often the end is looked for
+/// The first signal: the one thing that a signal handler can reach.
+std::atomic<int> first = 0;
+static_assert(std::atomic<int>::is_always_lock_free);
 
-bool ignored(int signal) {
-  struct sigaction now {};
-  return sigaction(signal, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
+void remember(int signal) {
+  int none = 0;
+  if (first.compare_exchange_strong(none, signal)) return;
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
+
+void handle(int signal, struct sigaction& before) {
+  struct sigaction action {};
+  action.sa_handler = remember;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  sigaction(signal, nullptr, &before);
+  if (before.sa_handler != SIG_IGN) sigaction(signal, &action, nullptr);
 }
 
 }  // namespace
 
 StopSignals::StopSignals(std::function<void()> on_first) : on_first_(std::move(on_first)) {
-  sigemptyset(&watched_);
-  for (const int signal : {SIGINT, SIGTERM})
-    if (!ignored(signal)) sigaddset(&watched_, signal);
-  pthread_sigmask(SIG_BLOCK, &watched_, &before_);
+  first = 0;
+  handle(SIGINT, interrupt_before_);
+  handle(SIGTERM, terminate_before_);
   thread_ = std::jthread([this](const std::stop_token& stop) { watch(stop); });
 }
 
 StopSignals::~StopSignals() {
   thread_.request_stop();
   thread_.join();
-  pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  sigaction(SIGINT, &interrupt_before_, nullptr);
+  sigaction(SIGTERM, &terminate_before_, nullptr);
 }
 
+bool StopSignals::asked() const { return first != 0; }
+
 std::string StopSignals::name() const {
-  const int signal = signal_;
+  const int signal = first;
   return signal == 0 ? "" : signal == SIGINT ? "SIGINT" : "SIGTERM";
 }
 
-void StopSignals::watch(const std::stop_token& stop) {
+void StopSignals::watch(const std::stop_token& stop) const {
+  constexpr auto kLook = std::chrono::milliseconds(50);
   while (!stop.stop_requested()) {
-    const int signal = sigtimedwait(&watched_, nullptr, &kLook);
-    if (signal <= 0) continue;
-    if (asked()) {
-      std::signal(signal, SIG_DFL);
-      pthread_sigmask(SIG_UNBLOCK, &watched_, nullptr);
-      std::raise(signal);
-    }
-    signal_ = signal;
-    if (on_first_) on_first_();
+    if (asked()) return on_first_();
+    std::this_thread::sleep_for(kLook);
   }
 }
 

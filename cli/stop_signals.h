@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <csignal>
 #include <functional>
 #include <string>
@@ -8,8 +7,9 @@
 
 namespace cli {
 
-/// While it lives, the first SIGINT or SIGTERM is only remembered, and a second one ends the process as ever. Made
-/// before other threads start: they inherit that these signals are not delivered to them.
+/// While it lives, the first SIGINT or SIGTERM is only remembered, and a second one ends the process as ever. One at a
+/// time. (Blocking the signals and waiting for them would not do: libraries have threads of their own by then, which
+/// do not block them.)
 class StopSignals {
  public:
   /// `on_first` is called by a thread of its own. Signals that the process was started to ignore stay ignored.
@@ -18,16 +18,16 @@ class StopSignals {
   StopSignals& operator=(const StopSignals&) = delete;
   ~StopSignals();
 
-  bool asked() const { return signal_ != 0; }
+  bool asked() const;
   /// `SIGINT`; empty if none came.
   std::string name() const;
 
  private:
-  void watch(const std::stop_token& stop);
+  void watch(const std::stop_token& stop) const;
 
   std::function<void()> on_first_;
-  sigset_t watched_{}, before_{};
-  std::atomic<int> signal_ = 0;
+  struct sigaction interrupt_before_ {
+  }, terminate_before_{};
   std::jthread thread_;
 };
 

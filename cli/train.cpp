@@ -8,6 +8,7 @@
 #include <optional>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "cli/output_file.h"
 #include "cli/stop_signals.h"
@@ -19,9 +20,11 @@
 #include "exec/durable_file.h"
 #include "exec/launched_rank.h"
 #include "exec/runnable.h"
+#include "exec/step_trace.h"
 #include "hw/error_text.h"
 #include "hw/input_error.h"
 #include "models/lower.h"
+#include "models/timeline.h"
 
 namespace cli {
 namespace {
@@ -89,8 +92,27 @@ void check_memory(const TrainOptions& options, const models::Run& run, const mod
                             std::to_string(static_cast<std::int64_t>(hw::to_gib(available))));
 }
 
+exec::TracedRanks traced_of(const TrainOptions& options) {
+  if (options.trace.empty() && !options.trace_ranks.empty()) refuse("--trace-ranks", "needs --trace OUT.json");
+  if (options.trace.empty()) return exec::TracedRanks::none;
+  if (options.trace == "-") refuse("--trace", "must be a file, got -");
+  if (options.trace_ranks.empty() || options.trace_ranks == "stages") return exec::TracedRanks::one_a_stage;
+  if (options.trace_ranks == "all") return exec::TracedRanks::all;
+  refuse("--trace-ranks", "must be one of stages, all, got " + hw::shortened(hw::printable(options.trace_ranks)));
+}
+
+void write_trace(const TrainOptions& options, const models::Run& run, const models::StepProgram& program,
+                 const std::vector<exec::RankRecords>& records) {
+  const bool all = options.trace_ranks == "all";
+  write_file(options.trace,
+             models::to_chrome_trace(exec::timeline_of(program, records), run.id.empty() ? options.run : run.id, "real",
+                                     all ? "rank" : "pipeline rank"));
+}
+
 exec::TokenSource tokens_of(const TrainOptions& options, const models::Run& run) {
   const std::string& data = options.data.empty() ? run.train.data : options.data;
+  if (!data.empty() && data != "synthetic" && run.model.dit)
+    refuse("--data", "must be synthetic for a diffusion model, got " + data);
   if (data.empty() || data == "synthetic") return exec::TokenSource::synthetic(run.model.vocab, run.train.seed);
   return exec::TokenSource::file(data, run.model.vocab, run.layout.seq_len);
 }
@@ -111,6 +133,7 @@ Answer train(const TrainOptions& options, const models::DataDirectory& data) {
   const models::StepProgram program = models::lower(run);
   check_runnable(options, run, program);
   const exec::TrainingPlan plan = plan_of(options, run);
+  const exec::TracedRanks traced = traced_of(options);
   const auto place = place_of(options, run);
   if (!place) check_memory(options, run, program);
   check_save(plan);
@@ -130,14 +153,16 @@ Answer train(const TrainOptions& options, const models::DataDirectory& data) {
                                       },
                                   .on_save = [&](std::int64_t, const std::string& at) { progress.note("saved " + at); },
                                   .stop_asked = [&] { return signals.asked(); }};
-  const exec::CpuTraining training{run, program, plan, tokens, hooks};
+  const exec::CpuTraining training{run, program, plan, tokens, hooks, traced};
   const auto on_failure = [&](const std::string& why) {
     progress.finish();
     std::fprintf(stderr, "error: %s\n", why.c_str());
   };
-  trained.result = place ? exec::train_process(training, on_failure) : exec::train_threads(training);
+  exec::CpuTrainingResult result = place ? exec::train_process(training, on_failure) : exec::train_threads(training);
+  trained.result = std::move(result.training);
   progress.finish();
   if (trained.result.end == exec::TrainingEnd::stopped) trained.stopped_by = signals.name();
+  if (speaks && traced != exec::TracedRanks::none) write_trace(options, run, program, result.records);
   return speaks ? answer_of(options, run, trained) : Answer{};
 }
 

@@ -77,6 +77,7 @@ ParameterGroup Parameters::new_group(const models::Run& run, const RankGrid& gri
   group.expert = expert;
   group.over = expert ? GroupKind::expert_dp : layout.fsdp > 0 ? GroupKind::fsdp : GroupKind::dp_cp;
   group.weights_sharded = fsdp;
+  group.late_gradients = layout.fsdp > 0;
   if (fsdp || layout.zero == models::Zero::optimizer) {
     group.shards = grid.size(group.over);
     group.index = grid.index(group.over);
@@ -136,7 +137,7 @@ void Parameters::lay_out(ParameterGroup& group) const {
 
 void Parameters::allocate(ParameterGroup& group, Device& device, hw::DType dtype) const {
   group.weights = new_view(device, group.weights_sharded ? group.total / group.shards : group.total, dtype);
-  if (!group.weights_sharded) group.gradients = new_view(device, group.trained, dtype);
+  if (!group.late_gradients) group.gradients = new_view(device, group.trained, dtype);
   group.first_moments = new_view(device, group.owned(), dtype);
   group.second_moments = new_view(device, group.owned(), dtype);
   for (const View& states : {group.weights, group.first_moments, group.second_moments})

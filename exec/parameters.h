@@ -22,6 +22,7 @@ struct ParameterGroup {
   models::GroupKind over = models::GroupKind::dp_cp;  ///< ranks that hold the same parameters
   int shards = 1, index = 0;                          ///< over which states (and with FSDP weights) are divided
   bool weights_sharded = false;
+  bool late_gradients = false;  ///< memory for them comes with the step's first backward pass (FSDP)
 
   View weights;                        ///< [total], or this rank's shard
   View gathered;                       ///< FSDP: [total] while in use

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "exec/runnable.h"
 #include "exec/sequence_shards.h"
 
 namespace exec {
@@ -36,31 +37,6 @@ RankFacts facts_of(const models::Run& run, const RankGrid& grid) {
   return facts;
 }
 
-/// What a program may hold that is priced but not run.
-void refuse_unrunnable(const models::StepProgram& program) {
-  const models::Layout& layout = program.layout;
-  const auto refuse = [](const models::Block& block, const std::string& rule) {
-    throw std::invalid_argument(block.label + ": " + rule);
-  };
-  for (const models::Block& block : program.blocks) {
-    if (!block.carried.empty() && layout.chunks.size() > 1)
-      refuse(block, "what later blocks read beside their input does not travel between stages, got pp " +
-                        std::to_string(layout.pp));
-    if (!block.carried.empty() && layout.tp > 1)
-      refuse(block, "modulation and norms over all heads do not run with tensor parallelism, got tp " +
-                        std::to_string(layout.tp));
-    for (const models::Op& op : block.forward)
-      if (std::holds_alternative<models::Scan>(op.work) && layout.cp > 1)
-        refuse(block, "a state-space scan does not run with context parallelism, got cp " + std::to_string(layout.cp));
-    for (const models::Weight& weight : block.weights)
-      for (const models::WeightPart& part : weight.parts)
-        if (weight.cut && weight.experts == 0 && part.units < layout.tp)  // its gradient lies on some ranks only
-          refuse(block, std::string(block.tensors[static_cast<std::size_t>(weight.tensor)].name) +
-                            " does not run in fewer pieces than tp, got " + std::to_string(part.units) + " and tp " +
-                            std::to_string(layout.tp));
-  }
-}
-
 std::size_t bytes_of(const models::SendRecv& work) { return static_cast<std::size_t>(work.payload.value); }
 
 }  // namespace
@@ -76,7 +52,7 @@ RankExecutor::RankExecutor(const models::Run& run, const models::StepProgram& pr
       parameters_(run, program, grid_, device),
       rank_program_(models::expand(program, grid_.index(GroupKind::pp))),
       dtype_(models::storage_type(run.precision)) {
-  refuse_unrunnable(program);
+  if (const auto why = why_not_runnable(program)) throw std::invalid_argument(*why);
   std::vector<int> all(static_cast<std::size_t>(transport.size()));
   std::iota(all.begin(), all.end(), 0);
   world_ = communicators(0, "world", all);

@@ -101,6 +101,7 @@ class RankExecutor {
   void begin_gradients(const BlockInstance& instance);
   void reduce_after(const BlockInstance& instance, const models::PipelineTask& task, int index);
   void reduce_rest(const models::PipelineTask& task, int index);
+  bool reduces_late() const;
   bool last_task_of_chunk(const models::PipelineTask& task, int index) const;
   void reduce(const BlockInstance& instance, bool last);
   void reduce_shard(ParameterGroup& group);

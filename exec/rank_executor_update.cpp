@@ -86,7 +86,12 @@ void RankExecutor::release_gathered(int chunk) {
 void RankExecutor::begin_gradients(const BlockInstance& instance) {
   for (const std::size_t index : used_groups(instance)) {
     ParameterGroup& group = parameters_.groups()[index];
-    if (!group.weights_sharded || group.whole_gradients.buffer || group.trained == 0) continue;
+    if (group.trained == 0) continue;
+    if (!group.weights_sharded && !group.gradients.buffer) {
+      group.gradients = parameters_.new_whole(group, device_, group.trained);
+      device_.fill_zero(group.gradients, models::Stream::compute);
+    }
+    if (!group.weights_sharded || group.whole_gradients.buffer) continue;
     group.whole_gradients = parameters_.new_whole(group, device_, group.trained);
     device_.fill_zero(group.whole_gradients, models::Stream::compute);
   }
@@ -97,8 +102,13 @@ void RankExecutor::reduce_after(const BlockInstance& instance, const models::Pip
   const bool last = last_task_of_chunk(task, index);
   const bool each = program_.data_parallel.reduce == When::every_microbatch;
   if (!each && !last) return;
-  if (!each && (!program_.data_parallel.reduce_overlap || program_.ends_share_embedding)) return;
+  if (!each && reduces_late()) return;
   reduce(instance, last);
+}
+
+/// Once a step, behind all of it: also where another block may yet add to a gradient behind its own block's backward.
+bool RankExecutor::reduces_late() const {
+  return !program_.data_parallel.reduce_overlap || run_.model.tied_embeddings || run_.model.mtp.depth > 0;
 }
 
 /// Behind a whole backward pass: gradients of weights that a block uses after their own block's reduction (MTP uses the
@@ -181,7 +191,7 @@ const models::Op& RankExecutor::reduce_op(bool expert) const {
 const models::Op* RankExecutor::replica_op() const { return find_op(false, GroupKind::replica); }
 
 void RankExecutor::finish_gradients() {
-  const bool late = !program_.data_parallel.reduce_overlap || program_.ends_share_embedding;
+  const bool late = reduces_late();
   share_embedding_gradient();
   if (program_.data_parallel.reduce == When::once_a_step && late)
     for (const BlockInstance& instance : parameters_.blocks()) reduce(instance, true);
@@ -272,7 +282,7 @@ void RankExecutor::update(std::int64_t step, double norm) {
                     slice(group.weights, weight, count), slice(group.first_moments, state, count),
                     slice(group.second_moments, state, count));
     }
-    if (group.weights_sharded) group.gradients = {};  // they come with the next step's first backward pass
+    if (group.late_gradients) group.gradients = {};  // they come with the next step's first backward pass
   }
 }
 

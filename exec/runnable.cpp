@@ -1,12 +1,11 @@
 #include "exec/runnable.h"
 
-#include <algorithm>
-#include <array>
 #include <set>
-#include <utility>
+#include <variant>
 #include <vector>
 
 #include "models/numerics.h"
+#include "models/schedule.h"
 
 namespace exec {
 namespace {
@@ -23,21 +22,16 @@ struct Rule {
 std::vector<Rule> rules(const Run& run, const StepProgram& program) {
   const models::Layout& l = run.layout;
   const models::Traits& t = run.traits;
-  const auto any = [&](auto which) { return std::ranges::any_of(run.model.kinds, which); };
-  const bool mamba = any([](const models::LayerSpec& kind) { return kind.mamba.has_value(); });
-  const bool shared_heads = any([&](const models::LayerSpec& kind) {
-    return kind.attention && !kind.attention->mla && kind.attention->kv_heads % l.tp != 0;
-  });
   return {
       {run.precision != models::Precision::fp32 && run.precision != models::Precision::fp64,
        "precision: must be fp32 or fp64, the executor has no others yet"},
       {t.offload_layers > 0 || !t.offload_modules.empty(), "offloading of activations is predicted only"},
       {run.model.mtp.depth > 1, "multi-token prediction is trained with one depth only"},
       {run.model.rope_scaling, "rope_scaling of the model is not read"},
-      {l.cp > 1 && mamba, "cp: must be 1 for models with Mamba layers"},
-      {shared_heads, "tp: must divide the key-value heads, the executor shares none between ranks"},
       {l.fsdp > 0 && program.ends_share_embedding,
        "fsdp: must be 0 where pipeline stages share the embedding table (tied embeddings)"},
+      {l.fsdp > 0 && models::splits_backward(l.schedule),
+       "fsdp: must be 0 where weight gradients run apart: all gradients would stay whole until then"},
       {l.fsdp > 0 && run.lora.has_value(), "fsdp: must be 0 with LoRA"},
       {l.pp > 1 && l.tp > 1 && !l.sp && t.p2p_scatter, "sp: must be true where the stack scatters pipeline transfers"},
       {t.dropout > 0, "dropout is predicted only"},
@@ -70,13 +64,54 @@ std::optional<std::string> unknown_op(const StepProgram& program,
   return std::nullopt;
 }
 
+/// Whether `columns` of whole heads divide over `cp` ranks: heads are as wide as the attention behind says.
+bool divides_heads(const models::Block& block, std::int32_t columns, int cp) {
+  for (const models::Op& op : block.forward)
+    if (const auto* core = std::get_if<models::Attention>(&op.work))
+      return columns % (core->qk_dim * cp) == 0 || columns % (core->v_dim * cp) == 0;
+  return true;
+}
+
+/// What a block holds that does not run in a layout.
+std::optional<std::string> rule_of(const models::Block& block, const models::Layout& layout) {
+  const std::string tp = std::to_string(layout.tp);
+  if (!block.carried.empty() && layout.chunks.size() > 1)
+    return "what later blocks read beside their input does not travel between stages, got pp " +
+           std::to_string(layout.pp);
+  if (!block.carried.empty() && layout.tp > 1)
+    return "modulation and norms over all heads do not run with tensor parallelism, got tp " + tp;
+  for (const models::Op& op : block.forward)
+    if (std::holds_alternative<models::Scan>(op.work) && layout.cp > 1)
+      return "a state-space scan does not run with context parallelism, got cp " + std::to_string(layout.cp);
+  for (const models::Weight& weight : block.weights)
+    if (weight.experts > 0 && layout.tp > 1 && !layout.sp)  // its tokens would count once for each TP rank
+      return "experts run with tensor parallelism only if sp is true, got tp " + tp;
+  for (const models::Op& op : block.forward)
+    if (const auto* exchange = std::get_if<models::Collective>(&op.work))
+      for (const std::int32_t columns : exchange->heads.pieces)
+        if (exchange->group == models::GroupKind::cp && !divides_heads(block, columns, layout.cp))
+          return "heads do not divide over context parallelism by all-to-all, got cp " + std::to_string(layout.cp);
+  for (const models::Weight& weight : block.weights)
+    for (const models::WeightPart& part : weight.parts)
+      if (weight.cut && weight.experts == 0 && part.units < layout.tp)  // its gradient lies on some ranks only
+        return std::string(block.tensors[static_cast<std::size_t>(weight.tensor)].name) +
+               " does not run in fewer pieces than tp, got " + std::to_string(part.units) + " and tp " + tp;
+  return std::nullopt;
+}
+
 }  // namespace
+
+std::optional<std::string> why_not_runnable(const StepProgram& program) {
+  for (const models::Block& block : program.blocks)
+    if (const auto rule = rule_of(block, program.layout)) return block.label + ": " + *rule;
+  return shared_elsewhere(program);
+}
 
 std::optional<std::string> why_not_runnable(const Run& run, const StepProgram& program,
                                             const std::function<bool(const models::Op&)>& has_kernel) {
   for (const Rule& rule : rules(run, program))
     if (rule.broken) return rule.text;
-  if (auto why = shared_elsewhere(program)) return why;
+  if (auto why = why_not_runnable(program)) return why;
   return unknown_op(program, has_kernel);
 }
 

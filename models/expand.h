@@ -34,6 +34,18 @@ constexpr std::int64_t op_id(std::int64_t task, int position, OpList list, int o
   return (task << 32) | (static_cast<std::int64_t>(position) << 16) | (static_cast<std::int64_t>(list) << 14) | op;
 }
 
+/// What op_id was made of.
+struct OpPlace {
+  std::int64_t task = 0;
+  int position = 0;
+  OpList list = OpList::forward;
+  int op = 0;
+};
+constexpr OpPlace op_place(std::int64_t id) {
+  return {id >> 32, static_cast<int>(id >> 16 & 0xFFFF), static_cast<OpList>(id >> 14 & 3),
+          static_cast<int>(id & 0x3FFF)};
+}
+
 /// What one pipeline rank does in a flush. Tasks of one chunk and phase have the same ops, which are listed once.
 struct RankProgram {
   int stage = 0;

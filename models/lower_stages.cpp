@@ -99,7 +99,7 @@ StaticMemory memory_of(const Run& run, const StepProgram& program, const Held& h
   memory.optimizer = {optimizer_state_bytes(t) * trained};
   memory.gradients = gradient_bytes(run, p, s);
   if (fsdp) {
-    memory.gradients_in_backward = run.layout.microbatches == 1;
+    memory.gradients_in_backward = true;
     const double gathered = hw::bytes_per_element(storage_type(run.precision));
     const bool resharded = program.data_parallel.gather == When::every_pass;
     // The block that runs and the one fetched ahead; without prefetch the blocks say it themselves.
@@ -138,9 +138,21 @@ Op optimizer_step(const Run& run, const Held& held) {
           .needs = {}};
 }
 
+void fill_late_gradients(const Run& run, StepProgram& program) {
+  const Shards shards = shards_of(run);
+  for (Block& block : program.blocks) {
+    block.late_gradients = gradient_bytes(run, block.parameters, shards);
+    BlockParameters whole = block.parameters;
+    if (shards.expert_weights > 1 || run.traits.fsdp_experts) whole.trainable_expert = 0;
+    whole.trainable_dense = 0;
+    block.unsharded_gradients = gradient_bytes(run, whole, shards);
+  }
+}
+
 }  // namespace
 
 void lower_stages(const Run& run, StepProgram& program) {
+  if (run.layout.fsdp > 0) fill_late_gradients(run, program);
   program.stages.resize(static_cast<std::size_t>(run.layout.pp));
   for (std::size_t c = 0; c < program.chunks.size(); ++c)
     program.stages[static_cast<std::size_t>(program.chunks[c].stage)].chunks.push_back(static_cast<int>(c));

@@ -409,6 +409,9 @@ struct Block {
   hw::Bytes input_grad_peak;              ///< of a backward pass that leaves what weight gradients read
   /// FSDP that gathers a block when it begins: its whole weights while it runs, and in backward its whole gradients.
   hw::Bytes gathered, whole_gradients;
+  /// FSDP: gradients that are there from the block's first backward pass on, and those of them that it writes itself
+  /// (of parameters that are not sharded).
+  hw::Bytes late_gradients, unsharded_gradients;
   hw::Bytes shared_gradients;  ///< of them, those of other blocks' weights, which stay until those blocks are done
   /// What the weight-gradient ops read, inputs and output gradients: held from input gradients to weight gradients
   /// where a schedule runs them apart (WeightGradStore of arXiv 2401.10241's fork).
@@ -446,7 +449,7 @@ struct Group {
 /// Bytes that one pipeline rank holds all the time.
 struct StaticMemory {
   hw::Bytes weights, quantised_weights, gradients, optimizer, gathered;  ///< gathered: FSDP buffers in use at once
-  /// Gradients appear while the only backward pass releases activations and gathered weights (FSDP, one microbatch).
+  /// Gradients appear block by block, in the first backward pass over each (FSDP; Block::late_gradients).
   bool gradients_in_backward = false;
 };
 

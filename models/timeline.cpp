@@ -54,7 +54,8 @@ std::string complete_event(const TimelineEvent& event) {
 
 }  // namespace
 
-std::string to_chrome_trace(const Timeline& timeline, const std::string& run, const std::string& clock) {
+std::string to_chrome_trace(const Timeline& timeline, const std::string& run, const std::string& clock,
+                            const std::string& ranks_are) {
   char hash[24];
   std::snprintf(hash, sizeof hash, "%016llx", static_cast<unsigned long long>(timeline.program_hash));
   std::string text =
@@ -72,7 +73,7 @@ std::string to_chrome_trace(const Timeline& timeline, const std::string& run, co
     text += event;
     separator = ",\n";
   };
-  for (const int rank : ranks) append(metadata("process_name", rank, 0, "pipeline rank " + std::to_string(rank)));
+  for (const int rank : ranks) append(metadata("process_name", rank, 0, ranks_are + " " + std::to_string(rank)));
   for (const auto& [rank, stream] : tracks)
     append(metadata("thread_name", rank, stream, kStreamNames[static_cast<std::size_t>(stream)]));
   for (const TimelineEvent& event : timeline.events) append(complete_event(event));

@@ -27,7 +27,17 @@ struct Timeline {
   std::uint64_t program_hash = 0;
 };
 
-/// Chrome trace JSON that Perfetto opens: pid = rank, tid = stream, microseconds.
-std::string to_chrome_trace(const Timeline& timeline, const std::string& run, const std::string& clock);
+/// `layer 12`; only the kind where `layer` is negative.
+std::string block_name(BlockKind kind, int layer);
+
+/// Name, kind, stream and sizes of an op at `where`; who runs it and when is left to the caller.
+TimelineEvent describe_op(const Block& block, const Op& op, const std::string& where);
+
+/// Of the ops' names and sizes: two programs with other ops differ.
+std::uint64_t program_hash(const StepProgram& program);
+
+/// Chrome trace JSON that Perfetto opens: pid = rank, tid = stream, microseconds. `ranks_are` names a rank's track.
+std::string to_chrome_trace(const Timeline& timeline, const std::string& run, const std::string& clock,
+                            const std::string& ranks_are = "pipeline rank");
 
 }  // namespace models

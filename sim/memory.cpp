@@ -19,12 +19,13 @@ std::size_t at(int i) { return static_cast<std::size_t>(i); }
 struct Held {
   double kept = 0;       ///< for a later backward
   double transient = 0;  ///< in use by the running op besides
+  double gradients = 0;  ///< that have appeared so far, where they do in backward
 
-  double total() const { return kept + transient; }
+  double total() const { return kept + transient + gradients; }
 };
 
-void raise(Held& worst, double kept, double transient) {
-  if (kept + transient > worst.total()) worst = {kept, transient};
+void raise(Held& worst, double kept, double transient, double gradients = 0) {
+  if (kept + transient + gradients > worst.total()) worst = {kept, transient, gradients};
 }
 
 /// One chunk and microbatch; `in_*` are worst moments within a pass, counted from an empty rank.
@@ -32,7 +33,9 @@ struct ChunkActivations {
   std::vector<const models::Block*> blocks;  ///< in order, repeated ones too
   double kept = 0;                           ///< between forward and backward
   double held = 0;                           ///< between input gradients and weight gradients
+  double late_gradients = 0;                 ///< from the first backward pass on
   Held in_forward, in_backward, in_input_grad;
+  Held in_first_backward, behind_first_backward;  ///< with gradients; the second has no gathered weights any more
 };
 
 /// What a pass over a block needs besides what it keeps.
@@ -41,16 +44,26 @@ double in_backward(const models::Block& block) {
   return (block.backward_peak + block.gathered + block.whole_gradients).value;
 }
 
-/// Backward releases block by block; gradients of weights that a block shares stay from there on.
+/// Backward releases block by block; gradients of weights that a block shares stay from there on, and in the first pass
+/// those of each block.
 void raise_in_backward(const models::StepProgram& program, const models::ChunkProgram& chunk,
                        ChunkActivations& result) {
-  double kept = result.kept, shared = 0;
+  double kept = result.kept, shared = 0, late = 0;
   for (auto run = chunk.blocks.rbegin(); run != chunk.blocks.rend(); ++run) {
     const models::Block& block = program.blocks[at(run->block)];
-    raise(result.in_backward, kept, in_backward(block) + shared);
+    const double transient = in_backward(block) + shared, mine = block.unsharded_gradients.value;
+    raise(result.in_backward, kept, transient);
+    raise(result.in_first_backward, kept, transient, late + mine);
+    // Its last block: all but one have gone.
+    const double others = run->count - 1;
+    raise(result.in_first_backward, kept - others * block.kept.value, transient,
+          late + others * block.late_gradients.value + mine);
     kept -= run->count * block.kept.value;
+    late += run->count * block.late_gradients.value;
     shared += block.shared_gradients.value;
+    result.behind_first_backward = {0, in_backward(block), late};
   }
+  result.late_gradients = late;
 }
 
 ChunkActivations activations(const models::StepProgram& program, const models::ChunkProgram& chunk) {
@@ -108,6 +121,7 @@ class ActivationsByChunk {
         merged_(distinct().size() * distinct().size()) {}
 
   const ChunkActivations& of(int chunk) const { return chunks_.of(chunk); }
+  std::size_t size() const { return chunks_.index.size(); }
   const std::vector<ChunkActivations>& distinct() const { return chunks_.distinct; }
   const Held& merged(int forward, int backward) {
     auto& held = merged_[at(chunks_.index[at(forward)]) * distinct().size() + at(chunks_.index[at(backward)])];
@@ -120,12 +134,31 @@ class ActivationsByChunk {
   std::vector<std::optional<Held>> merged_;  ///< by distinct forward and backward chunk
 };
 
-/// Activations over the tasks of a rank, in their order.
-Moment fullest(const std::vector<models::PipelineTask>& order, ActivationsByChunk& chunks, bool merged) {
-  Moment worst;
-  double kept = 0;
+/// The fullest moments of a rank with gathered weights and, at the end of a first backward pass, without.
+struct Moments {
+  Moment gathered, end;
+};
+
+/// Activations over the tasks of a rank, in their order, and gradients where they appear in backward (`late`).
+Moments fullest(const std::vector<models::PipelineTask>& order, ActivationsByChunk& chunks, bool merged, bool late) {
+  Moments moments;
+  std::vector<bool> has_gradients(chunks.size(), !late);
+  double kept = 0, gradients = 0;
+  const auto raised = [&](Moment& worst, const Held& pass, const models::PipelineTask& task) {
+    if (kept + gradients + pass.total() > worst.held.total())
+      worst = {{kept + pass.kept, pass.transient, gradients + pass.gradients}, task};
+  };
   const auto consider = [&](const Held& pass, const models::PipelineTask& task) {
-    if (kept + pass.total() > worst.held.total()) worst = {{kept + pass.kept, pass.transient}, task};
+    raised(moments.gathered, pass, task);
+  };
+  const auto first_backward = [&](const models::PipelineTask& task) {
+    const ChunkActivations& chunk = chunks.of(task.chunk);
+    if (has_gradients[at(task.chunk)]) return false;
+    has_gradients[at(task.chunk)] = true;
+    consider(chunk.in_first_backward, task);
+    raised(moments.end, chunk.behind_first_backward, task);
+    gradients += chunk.late_gradients;
+    return true;
   };
   for (std::size_t i = 0; i < order.size(); ++i) {
     const models::PipelineTask& task = order[i];
@@ -145,7 +178,7 @@ Moment fullest(const std::vector<models::PipelineTask>& order, ActivationsByChun
         break;
       case Phase::backward:
         kept -= chunk.kept;
-        consider(chunk.in_backward, task);
+        if (!first_backward(task)) consider(chunk.in_backward, task);
         break;
       case Phase::input_grad:
         kept -= chunk.kept;
@@ -155,7 +188,7 @@ Moment fullest(const std::vector<models::PipelineTask>& order, ActivationsByChun
       case Phase::weight_grad: kept -= chunk.held; break;
     }
   }
-  return worst;
+  return moments;
 }
 
 /// Microbatches after which a schedule has warmed up and run for a period; GPipe warms up over all. The interleaved
@@ -204,16 +237,13 @@ std::string moment(const Fullest& fullest) {
          std::to_string(fullest.task->microbatch);
 }
 
-Fullest fullest_of(const models::StaticMemory& memory, const Moment& moment,
-                   const std::vector<ChunkActivations>& chunks) {
-  Fullest worst{moment.held, memory.gathered.value, memory.gradients.value, moment.task};
-  if (!memory.gradients_in_backward) return worst;
-  // Either activations and gathered weights are there, or gradients: both change block by block in between.
-  worst.gradients = 0;
-  Fullest end{.held = {}, .gradients = memory.gradients.value, .task = {}};
-  for (const ChunkActivations& chunk : chunks)
-    if (!chunk.blocks.empty()) end.held.transient = std::max(end.held.transient, in_backward(*chunk.blocks.front()));
-  return end.total() > worst.total() ? end : worst;
+Fullest fullest_of(const models::StaticMemory& memory, const Moments& moments) {
+  const bool late = memory.gradients_in_backward;
+  const auto gradients = [&](const Moment& moment) { return late ? moment.held.gradients : memory.gradients.value; };
+  Fullest worst{moments.gathered.held, memory.gathered.value, gradients(moments.gathered), moments.gathered.task};
+  Fullest end{moments.end.held, 0, gradients(moments.end), {}};
+  worst.held.gradients = end.held.gradients = 0;  // counted apart
+  return late && end.total() > worst.total() ? end : worst;
 }
 
 Memory rank_memory(const models::Run& run, const models::StepProgram& program, int stage, const Fullest& fullest) {
@@ -249,7 +279,7 @@ Memory predict_memory(const models::Run& run, const models::StepProgram& program
   double most = -1;
   for (int stage = 0; stage < program.layout.pp; ++stage) {
     const models::StaticMemory& fixed = program.stages[at(stage)].memory;
-    const Fullest rank = fullest_of(fixed, fullest(orders[at(stage)], chunks, merged), chunks.distinct());
+    const Fullest rank = fullest_of(fixed, fullest(orders[at(stage)], chunks, merged, fixed.gradients_in_backward));
     const double bytes = rank.total() + fixed_bytes(fixed);
     if (bytes <= most) continue;
     most = bytes;

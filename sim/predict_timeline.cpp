@@ -11,32 +11,6 @@ namespace {
 
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
-const char* kind_name(const models::Op& op) {
-  constexpr std::array kNames = {"gemm",      "grouped_gemm", "attention",       "scan",
-                                 "pointwise", "collective",   "expert_exchange", "send_recv",
-                                 "host_copy", "host_sync",    "optimizer",       "tp_copy"};
-  static_assert(kNames.size() == std::variant_size_v<models::Work>);
-  return kNames[op.work.index()];
-}
-
-const char* kind_name(models::BlockKind kind) {
-  switch (kind) {
-    case models::BlockKind::embedding: return "embedding";
-    case models::BlockKind::layer: return "layer";
-    case models::BlockKind::mtp: return "mtp";
-    case models::BlockKind::head: return "head";
-  }
-  return "";
-}
-
-const char* module_name(models::Module module) {
-  constexpr std::array<const char*, models::kModules> kNames = {
-      "embedding", "attention",      "core_attention", "mla_up_proj",   "mlp",           "mamba",    "layernorm",
-      "router",    "moe_preprocess", "experts",        "moe_act",       "shared_expert", "dispatch", "head",
-      "mtp",       "time_text",      "optimizer",      "data_parallel", "pipeline"};
-  return kNames[static_cast<std::size_t>(module)];
-}
-
 models::OpList list_of(char list) {
   switch (list) {
     case 'f': return models::OpList::forward;
@@ -74,8 +48,7 @@ class TimelineWriter {
 
   /// Where task `task` of its rank runs; `partner` where it is merged with another.
   void write(const TaskSpan& span, int task, bool merged, int microbatches);
-  void write_op(const models::Block& block, const models::Op& op, const std::string& where,
-                models::TimelineEvent event);
+  void add(models::TimelineEvent event) { timeline_.events.push_back(std::move(event)); }
 
  private:
   const PlayedPass& pass(const TaskSpan& span, bool merged, int microbatches);
@@ -123,19 +96,6 @@ const PlayedPass& TimelineWriter::pass(const TaskSpan& span, bool merged, int mi
   return known_.back();
 }
 
-void TimelineWriter::write_op(const models::Block& block, const models::Op& op, const std::string& where,
-                              models::TimelineEvent event) {
-  const models::OpSize size = models::op_size(block, op);
-  event.stream = op.stream;
-  event.kind = kind_name(op);
-  event.bytes = size.bytes;
-  event.flops = size.flops;
-  event.name = where;
-  if (std::string_view(module_name(op.module)) != where) event.name += std::string(" ") + module_name(op.module);
-  event.name += std::string(" ") + op.name;
-  timeline_.events.push_back(std::move(event));
-}
-
 void TimelineWriter::write(const TaskSpan& span, int task, bool merged, int microbatches) {
   const models::StepProgram& program = priced_.program();
   const PlayedPass& played = pass(span, merged, microbatches);
@@ -143,40 +103,15 @@ void TimelineWriter::write(const TaskSpan& span, int task, bool merged, int micr
     const LaneOp& from = played.ops[i];
     const models::PassBlock& place = played.blocks[at(from.position)];
     const models::Block& block = program.blocks[at(place.block)];
-    std::string where = kind_name(block.kind);
-    if (place.layer >= 0) where += " " + std::to_string(place.layer);
-    models::TimelineEvent event;
+    models::TimelineEvent event =
+        models::describe_op(block, ops_of(block, from.list)[at(from.op)], models::block_name(block.kind, place.layer));
     event.rank = span.stage;
     event.start = span.start + played.spans[i].start;
     event.end = span.start + played.spans[i].end;
     event.microbatch = span.task.microbatch;
     event.op = models::op_id(task, from.position, list_of(from.list), from.op);
-    write_op(block, ops_of(block, from.list)[at(from.op)], where, std::move(event));
+    add(std::move(event));
   }
-}
-
-/// FNV-1a over the ops' names and sizes: two programs with other ops differ.
-std::uint64_t program_hash(const models::StepProgram& program) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  const auto mix = [&](std::uint64_t value) {
-    for (int i = 0; i < 8; ++i) hash = (hash ^ ((value >> (8 * i)) & 0xff)) * 0x100000001b3;
-  };
-  for (const models::Block& block : program.blocks) {
-    for (const auto* list : {&block.forward, &block.backward, &block.gather, &block.reduce}) {
-      for (const models::Op& op : *list) {
-        for (const char* c = op.name; *c; ++c) mix(static_cast<std::uint64_t>(*c));
-        const models::OpSize size = models::op_size(block, op);
-        mix(static_cast<std::uint64_t>(size.bytes.value));
-        mix(static_cast<std::uint64_t>(size.flops.value));
-      }
-    }
-  }
-  for (const models::ChunkProgram& chunk : program.chunks)
-    for (const models::BlockRun& run : chunk.blocks) {
-      const int both = run.block * 65536 + run.count;
-      mix(static_cast<std::uint64_t>(both));
-    }
-  return hash;
 }
 
 std::size_t events_of_a_microbatch(const models::StepProgram& program) {
@@ -208,12 +143,12 @@ void write_optimizers(const PricedProgram& priced, const std::vector<hw::Seconds
     hw::Seconds now = starts[at(stage)];
     int index = 0;
     for (const models::Op& op : priced.program().stages[at(stage)].optimizer) {
-      models::TimelineEvent event;
+      models::TimelineEvent event = models::describe_op(nothing, op, "optimizer");
       event.rank = stage;
       event.start = now;
       event.end = now += priced.model.price(nothing, op).time;
       event.op = models::op_id((1 << 30) - 1, 0, models::OpList::forward, index++);
-      writer.write_op(nothing, op, "optimizer", std::move(event));
+      writer.add(std::move(event));
     }
   }
 }
@@ -228,7 +163,7 @@ void fill_timeline(const PricedProgram& priced, const StepCost& step, models::Ti
   const std::size_t most = std::max<std::size_t>(kMostEvents / events_of_a_microbatch(priced.program()), 1);
   if (at(microbatches) > most) assumed.push_back("timeline: only the first " + std::to_string(most) + " microbatches");
   if (layout.flushes > 1) assumed.push_back("timeline: the first of " + std::to_string(layout.flushes) + " flushes");
-  timeline.program_hash = program_hash(priced.program());
+  timeline.program_hash = models::program_hash(priced.program());
   TimelineWriter writer(priced, timeline);
   int task = 0, stage = -1;
   for (std::size_t i = 0; i < played.spans.size(); ++i, ++task) {

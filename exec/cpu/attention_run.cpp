@@ -73,7 +73,9 @@ void run_attention(const OpCall& call, const models::Attention& work) {
   const Operands<T> x = operands_of(work, q, kv, inputs == 1);
   const Positions positions = positions_of(*call.facts, work, kv.rows);
   const AttentionShape shape = shape_of(work, *call.facts, positions);
-  const T* sinks = work.sinks ? matrix<T>(call.reads[call.reads.size() - 1]).data : nullptr;
+  // Where heads are divided over context parallelism, so are their sinks.
+  const std::int64_t first_head = work.all_queries ? std::int64_t{work.heads} * call.facts->cp_index : 0;
+  const T* sinks = work.sinks ? matrix<T>(call.reads[call.reads.size() - 1]).data + first_head : nullptr;
   if (!work.backward) {
     attention<T>(shape, x.q, x.k, x.v, sinks, matrix<T>(call.writes[0]), matrix<T>(call.writes[1]));
     return;
@@ -83,7 +85,7 @@ void run_attention(const OpCall& call, const models::Attention& work) {
   // Where q is fused with keys that are not used here, their gradient is zero; so is that of an output gate's columns.
   for (const Matrix<T>& whole : {dq, dkv})
     for (std::int64_t i = 0; i < whole.rows; ++i) std::fill(whole.row(i), whole.row(i) + whole.columns, T{0});
-  T* dsinks = work.sinks && call.writes.size() > inputs ? matrix<T>(call.writes[inputs]).data : nullptr;
+  T* dsinks = work.sinks && call.writes.size() > inputs ? matrix<T>(call.writes[inputs]).data + first_head : nullptr;
   attention_backward<T>(shape, matrix<T>(call.reads[0]), matrix<T>(call.reads[1]), matrix<T>(call.reads[2]), x.q, x.k,
                         x.v, sinks, d.q, d.k, d.v, dsinks);
 }

@@ -61,10 +61,12 @@ void CpuDevice::launch(OpCall call, models::Stream stream, std::int64_t id) {
 }
 
 void CpuDevice::fill_zero(const View& view, models::Stream stream) {
+  if (view.elements() == 0) return;
   streams_.launch(stream, [view] { std::memset(view.data(), 0, bytes(view)); });
 }
 
 void CpuDevice::copy(const View& from, const View& to, models::Stream stream) {
+  if (to.elements() == 0) return;
   streams_.launch(stream, [from, to] { std::memcpy(to.data(), from.data(), bytes(from)); });
 }
 

@@ -24,6 +24,7 @@ struct Run {
       std::memcpy(call.writes[0].data(), call.reads[0].data(),
                   static_cast<std::size_t>(call.reads[0].elements()) * sizeof(T));
   }
+  void operator()(const models::HostSync&) const {}  // the host waits for each router as it is
   template <typename Other>
   void operator()(const Other&) const {
     throw std::invalid_argument(std::string("no CPU kernel for op ") + call.op->name);
@@ -32,17 +33,13 @@ struct Run {
 
 /// As Run has it.
 struct HasKernel {
-  bool operator()(const models::Gemm&) const { return true; }
-  bool operator()(const models::Attention&) const { return true; }
-  bool operator()(const models::Pointwise& work) const {
-    return work.function != models::Function::none && work.function != models::Function::gated_norm;
-  }
+  bool operator()(const models::Pointwise& work) const { return work.function != models::Function::none; }
   bool operator()(const models::Collective& work) const { return work.kind != models::CollectiveKind::broadcast; }
-  bool operator()(const models::SendRecv&) const { return true; }
-  bool operator()(const models::TpCopy&) const { return true; }
+  bool operator()(const models::HostCopy&) const { return false; }
+  bool operator()(const models::OptimizerStep&) const { return false; }
   template <typename Other>
   bool operator()(const Other&) const {
-    return false;
+    return true;
   }
 };
 

@@ -16,6 +16,8 @@ class ExecutorMemory : public testing::TestWithParam<LayoutCase> {};
 /// The simulator predicts the peak of the executor's allocator: both follow the same program. It predicts balanced
 /// experts, so here the choice of experts goes round.
 TEST_P(ExecutorMemory, PeakIsPredicted) {
+  if (GetParam().overrides.find("framework") != std::string::npos)
+    GTEST_SKIP() << "tensors of another stack lie in each other's memory";
   models::Run run = tiny_run(GetParam().model, GetParam().overrides);
   run.traits.routing = models::Routing::contiguous;
   const models::StepProgram program = models::lower(run);

@@ -51,7 +51,7 @@ Curve trained(const models::Run& run, const TrainingPlan& plan) {
                             .on_save = {},
                             .stop_asked = {}};
   const TokenSource tokens = TokenSource::synthetic(run.model.vocab, run.train.seed);
-  curve.result = train_threads({run, program, plan, tokens, hooks});
+  curve.result = train_threads({run, program, plan, tokens, hooks}).training;
   return curve;
 }
 
@@ -115,6 +115,10 @@ INSTANTIATE_TEST_SUITE_P(
         Layout{"gpt2", R"({"gpus": 2, "gbs": 4, "mbs": 1, "pp": 2, "vp": 2})"},
         Layout{"gpt2",
                R"({"gpus": 8, "gbs": 4, "mbs": 1, "tp": 2, "sp": true, "pp": 2, "cp": 2, "precision": "fp32"})"},
+        Layout{"qwen3-moe", R"({"gpus": 4, "gbs": 4, "mbs": 1, "tp": 2, "sp": true, "ep": 2, "etp": 2, "zero": 1})"},
+        Layout{"deepseek-v3", R"({"gpus": 2, "gbs": 4, "mbs": 1, "ep": 2, "fsdp": 2, "zero": 3})"},
+        Layout{"nemotron", R"({"gpus": 4, "gbs": 4, "mbs": 1, "pp": 2, "ep": 2})"},
+        Layout{"wan", R"({"gpus": 2, "gbs": 4, "mbs": 1, "fsdp": 2, "zero": 3})"},
         Layout{"llama-lora", R"({"gpus": 2, "gbs": 4, "mbs": 1, "zero": 1})"},
         Layout{"llama", R"({"gpus": 2, "gbs": 4, "mbs": 1, "tp": 2, "framework": "megatron-bridge"})"}));
 
@@ -148,6 +152,14 @@ INSTANTIATE_TEST_SUITE_P(
                            R"({"gpus": 4, "gbs": 4, "mbs": 1, "tp": 2, "pp": 2, "zero": 1})"},
                     Change{"llama", R"({"gpus": 4, "gbs": 4, "mbs": 1, "tp": 2, "pp": 2, "vp": 2, "zero": 1})",
                            R"({"gpus": 4, "gbs": 4, "mbs": 1, "fsdp": 2, "zero": 3})"},
+                    Change{"qwen3-moe", R"({"gpus": 2, "gbs": 4, "mbs": 1, "ep": 2})",
+                           R"({"gpus": 4, "gbs": 4, "mbs": 1, "tp": 2, "sp": true, "etp": 2, "ep": 2, "zero": 1})"},
+                    Change{"deepseek-v3", R"({"gpus": 2, "gbs": 4, "mbs": 1, "ep": 2, "fsdp": 2, "zero": 3})",
+                           R"({"gpus": 2, "gbs": 4, "mbs": 1, "tp": 2, "sp": true, "ep": 2})"},
+                    Change{"nemotron", R"({"gpus": 2, "gbs": 4, "mbs": 1, "tp": 2, "sp": true, "ep": 2})",
+                           R"({"gpus": 2, "gbs": 4, "mbs": 1, "pp": 2})"},
+                    Change{"wan", R"({"gpus": 2, "gbs": 4, "mbs": 1, "fsdp": 2, "zero": 3})",
+                           R"({"gpus": 2, "gbs": 4, "mbs": 2, "cp": 2})"},
                     Change{"llama-lora", kTp2, R"({"gpus": 1, "gbs": 4, "mbs": 2})"},
                     // A vocabulary of 96 is padded to 256 and to 128 rows.
                     Change{"llama", R"({"gpus": 2, "gbs": 4, "mbs": 1, "tp": 2, "framework": "megatron-bridge"})",
@@ -284,7 +296,7 @@ TEST_F(Checkpoints, AreWrittenWhereARankIsAskedToStop) {
                             .stop_asked = [&] { return steps >= 2; }};
   const TokenSource tokens = TokenSource::synthetic(run.model.vocab, 1);
   const TrainingPlan plan{.steps = 1000, .save = at("saved"), .resume = {}};
-  const TrainingResult result = train_threads({run, program, plan, tokens, hooks});
+  const TrainingResult result = train_threads({run, program, plan, tokens, hooks}).training;
   EXPECT_EQ(result.end, TrainingEnd::stopped);
   EXPECT_EQ(result.saved, std::vector<std::int64_t>{result.last});
   EXPECT_EQ(newest_checkpoint(at("saved")), result.last);

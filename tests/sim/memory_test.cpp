@@ -151,12 +151,12 @@ TEST(Memory, MergedForwardAndBackwardHoldOneLayerMore) {
 TEST(Memory, GradientsReplaceActivationsInTheOnlyBackward) {
   models::StepProgram program = tiny_program(1, 1, 1);
   program.stages[0].memory.gathered = {25};
-  program.stages[0].memory.gradients = {30};
+  program.stages[0].memory.gradients = program.blocks[0].late_gradients = {30};
   program.stages[0].memory.gradients_in_backward = true;
   const Memory start = predict_memory(run_with(200), program);
   EXPECT_DOUBLE_EQ(start.peak.value, 140);
   EXPECT_DOUBLE_EQ(item(start, "gradients"), 0);
-  program.stages[0].memory.gradients = {40};
+  program.stages[0].memory.gradients = program.blocks[0].late_gradients = {40};
   const Memory end = predict_memory(run_with(200), program);
   EXPECT_DOUBLE_EQ(end.peak.value, 145);
   EXPECT_DOUBLE_EQ(item(end, "gathered"), 0);
