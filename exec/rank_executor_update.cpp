@@ -59,11 +59,11 @@ void RankExecutor::begin_gather(const BlockInstance& instance) {
     ParameterGroup& group = parameters_.groups()[index];
     if (!group.weights_sharded || group.gathered.buffer) continue;
     group.gathered = parameters_.new_whole(group, device_, group.total);
-    const models::Op& op = gather_op(group.expert);
     if (group.shards == 1) {
       device_.copy(group.weights, group.gathered, models::Stream::compute);
       continue;
     }
+    const models::Op& op = gather_op(group.expert);
     launch_collective(op, group.weights, group.gathered, -1);
     device_.wait(models::Stream::compute, device_.record(op.stream));
   }

@@ -56,7 +56,7 @@ void attend(const AttentionShape& shape, std::int64_t sequence, std::int64_t hea
   const Matrix<T> o_tile = head_of(o, sequence, shape.queries, queries, head, shape.v_dim);
   zero(o_tile);
   std::vector<RunningSoftmax<T>> softmax(static_cast<std::size_t>(queries.count));
-  std::vector<T> memory(kQueryTile * kKeyTile);
+  std::vector<T> memory(static_cast<std::size_t>(queries.count * std::min(kKeyTile, shape.keys)));
   for (const AttentionTile& keys : key_tiles) {
     if (visible(shape, queries, keys) == Visible::none) continue;
     const Matrix<T> scores{memory.data(), queries.count, keys.count, keys.count};

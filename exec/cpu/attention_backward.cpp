@@ -47,7 +47,7 @@ void attend_backward(const AttentionShape& shape, const QueryTile<T>& queries, c
                      Matrix<const T> k, Matrix<const T> v, const Gradients<T>& to, T* memory) {
   const std::int64_t rows = queries.tile.count;
   const Matrix<T> scores{memory, rows, keys.count, keys.count};
-  const Matrix<T> dscores{memory + kQueryTile * kKeyTile, rows, keys.count, keys.count};
+  const Matrix<T> dscores{memory + rows * keys.count, rows, keys.count, keys.count};
   attention_scores<T>(shape, queries.tile, keys, queries.q, k, scores);
   gemm(queries.dout, false, v, true, 0, dscores);
   for (std::int64_t i = 0; i < rows; ++i) {
@@ -78,7 +78,8 @@ void attention_backward(const AttentionShape& shape, ConstMatrix<T> dout, ConstM
   zero(dv);
   const auto query_tiles = attention_tiles(shape.query_position, shape.queries, kQueryTile);
   const auto key_tiles = attention_tiles(shape.key_position, shape.keys, kKeyTile);
-  std::vector<T> memory(2 * kQueryTile * kKeyTile);
+  std::vector<T> memory(
+      static_cast<std::size_t>(2 * std::min(kQueryTile, shape.queries) * std::min(kKeyTile, shape.keys)));
   for (std::int64_t sequence = 0; sequence < shape.batch; ++sequence)
     for (std::int64_t head = 0; head < shape.heads; ++head)
       for (const AttentionTile& tile : query_tiles) {

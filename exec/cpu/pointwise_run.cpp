@@ -193,6 +193,7 @@ void run_embedding(const OpCall& call, const Pointwise& work) {
   const Matrix<T> table = matrix<T>(work.backward ? call.writes[0] : call.reads[1]);
   const std::int64_t first = table.rows * call.facts->tp_index;
   if (work.backward) {
+    if (table.rows == 0) return;  // frozen
     embed_backward<T>(ids(call.reads[1]), matrix<T>(call.reads[0]), first, table);
   } else {
     embed<T>(ids(call.reads[0]), table, first, matrix<T>(call.writes[0]));

@@ -11,14 +11,13 @@
 namespace exec {
 namespace {
 
-class ExecutorMemory : public testing::TestWithParam<LayoutCase> {};
-
 /// The simulator predicts the peak of the executor's allocator: both follow the same program. It predicts balanced
 /// experts, so here the choice of experts goes round.
-TEST_P(ExecutorMemory, PeakIsPredicted) {
-  if (GetParam().overrides.find("framework") != std::string::npos)
+void expect_predicted_peak(const LayoutCase& one) {
+  if (one.overrides.find("framework") != std::string::npos)
     GTEST_SKIP() << "tensors of another stack lie in each other's memory";
-  models::Run run = tiny_run(GetParam().model, GetParam().overrides);
+  SCOPED_TRACE(testing::Message() << one);
+  models::Run run = tiny_run(one.model, one.overrides);
   run.traits.routing = models::Routing::contiguous;
   const models::StepProgram program = models::lower(run);
   const sim::Memory predicted = sim::predict_memory(run, program);
@@ -31,7 +30,14 @@ TEST_P(ExecutorMemory, PeakIsPredicted) {
       << "predicted in " << predicted.moment << ": " << items << "measured " << measured;
 }
 
-INSTANTIATE_TEST_SUITE_P(Runs, ExecutorMemory, testing::ValuesIn(all_layouts()));
+class ExecutorMemory : public testing::TestWithParam<LayoutCase> {};
+TEST_P(ExecutorMemory, PeakIsPredicted) { expect_predicted_peak(GetParam()); }
+
+class MixedExecutorMemory : public testing::TestWithParam<int> {};
+TEST_P(MixedExecutorMemory, PeakIsPredicted) { expect_predicted_peak(mix(GetParam())); }
+
+INSTANTIATE_TEST_SUITE_P(Runs, ExecutorMemory, testing::ValuesIn(listed_layouts()));
+INSTANTIATE_TEST_SUITE_P(Seeds, MixedExecutorMemory, testing::Range(0, kMixes));
 
 }  // namespace
 }  // namespace exec

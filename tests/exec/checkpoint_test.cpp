@@ -17,6 +17,7 @@
 #include "exec/cpu/cpu_training.h"
 #include "hw/input_error.h"
 #include "models/lower.h"
+#include "tests/exec/layout_cases.h"
 #include "tests/exec/trained.h"
 
 namespace exec {
@@ -84,11 +85,7 @@ void write(const std::string& path, const std::string& bytes) { std::ofstream(pa
 
 // ---- The same layout ----
 
-struct Layout {
-  const char *model, *overrides;
-};
-
-class SameLayout : public Checkpoints, public testing::WithParamInterface<Layout> {};
+class SameLayout : public Checkpoints, public testing::WithParamInterface<LayoutCase> {};
 
 /// Six steps in one go, and three steps, a checkpoint and three more: the same bits.
 TEST_P(SameLayout, GoesOnBitForBit) {
@@ -107,26 +104,31 @@ TEST_P(SameLayout, GoesOnBitForBit) {
 INSTANTIATE_TEST_SUITE_P(
     All, SameLayout,
     testing::Values(
-        Layout{"llama", R"({"precision": "fp32"})"},
-        Layout{"llama", R"({"gpus": 2, "gbs": 4, "mbs": 1, "zero": 1, "precision": "fp32"})"},
-        Layout{"qwen3", R"({"gpus": 4, "gbs": 4, "mbs": 1, "tp": 2, "sp": true, "zero": 1})"},
-        Layout{"llama", R"({"gpus": 4, "gbs": 4, "mbs": 1, "fsdp": 4, "zero": 3})"},
-        Layout{"llama", R"({"gpus": 4, "gbs": 4, "mbs": 1, "fsdp": 2, "zero": 3})"},
-        Layout{"gpt2", R"({"gpus": 2, "gbs": 4, "mbs": 1, "pp": 2, "vp": 2})"},
-        Layout{"gpt2",
-               R"({"gpus": 8, "gbs": 4, "mbs": 1, "tp": 2, "sp": true, "pp": 2, "cp": 2, "precision": "fp32"})"},
-        Layout{"qwen3-moe", R"({"gpus": 4, "gbs": 4, "mbs": 1, "tp": 2, "sp": true, "ep": 2, "etp": 2, "zero": 1})"},
-        Layout{"deepseek-v3", R"({"gpus": 2, "gbs": 4, "mbs": 1, "ep": 2, "fsdp": 2, "zero": 3})"},
-        Layout{"nemotron", R"({"gpus": 4, "gbs": 4, "mbs": 1, "pp": 2, "ep": 2})"},
-        Layout{"wan", R"({"gpus": 2, "gbs": 4, "mbs": 1, "fsdp": 2, "zero": 3})"},
-        Layout{"llama-lora", R"({"gpus": 2, "gbs": 4, "mbs": 1, "zero": 1})"},
-        Layout{"llama", R"({"gpus": 2, "gbs": 4, "mbs": 1, "tp": 2, "framework": "megatron-bridge"})"}));
+        LayoutCase{"llama", R"({"precision": "fp32"})"},
+        LayoutCase{"llama", R"({"gpus": 2, "gbs": 4, "mbs": 1, "zero": 1, "precision": "fp32"})"},
+        LayoutCase{"qwen3", R"({"gpus": 4, "gbs": 4, "mbs": 1, "tp": 2, "sp": true, "zero": 1})"},
+        LayoutCase{"llama", R"({"gpus": 4, "gbs": 4, "mbs": 1, "fsdp": 4, "zero": 3})"},
+        LayoutCase{"llama", R"({"gpus": 4, "gbs": 4, "mbs": 1, "fsdp": 2, "zero": 3})"},
+        LayoutCase{"gpt2", R"({"gpus": 2, "gbs": 4, "mbs": 1, "pp": 2, "vp": 2})"},
+        LayoutCase{"gpt2",
+                   R"({"gpus": 8, "gbs": 4, "mbs": 1, "tp": 2, "sp": true, "pp": 2, "cp": 2, "precision": "fp32"})"},
+        LayoutCase{"qwen3-moe",
+                   R"({"gpus": 4, "gbs": 4, "mbs": 1, "tp": 2, "sp": true, "ep": 2, "etp": 2, "zero": 1})"},
+        LayoutCase{"deepseek-v3", R"({"gpus": 2, "gbs": 4, "mbs": 1, "ep": 2, "fsdp": 2, "zero": 3})"},
+        LayoutCase{"nemotron", R"({"gpus": 4, "gbs": 4, "mbs": 1, "pp": 2, "ep": 2})"},
+        LayoutCase{"wan", R"({"gpus": 2, "gbs": 4, "mbs": 1, "fsdp": 2, "zero": 3})"},
+        LayoutCase{"llama-lora", R"({"gpus": 2, "gbs": 4, "mbs": 1, "zero": 1})"},
+        LayoutCase{"llama", R"({"gpus": 2, "gbs": 4, "mbs": 1, "tp": 2, "framework": "megatron-bridge"})"}));
 
 // ---- Another layout ----
 
 struct Change {
   const char *model, *from, *to;
 };
+
+std::ostream& operator<<(std::ostream& out, const Change& change) {
+  return out << change.model << " " << change.from << " then " << change.to;
+}
 
 class OtherLayout : public Checkpoints, public testing::WithParamInterface<Change> {};
 
