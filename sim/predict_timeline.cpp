@@ -11,24 +11,6 @@ namespace {
 
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
-models::OpList list_of(char list) {
-  switch (list) {
-    case 'f': return models::OpList::forward;
-    case 'b': return models::OpList::backward;
-    case 'g': return models::OpList::gather;
-    default: return models::OpList::reduce;
-  }
-}
-
-const std::vector<models::Op>& ops_of(const models::Block& block, char list) {
-  switch (list) {
-    case 'f': return block.forward;
-    case 'b': return block.backward;
-    case 'g': return block.gather;
-    default: return block.reduce;
-  }
-}
-
 /// A pass as played: where its ops come from, and when they run.
 struct PlayedPass {
   int chunk = 0;
@@ -38,9 +20,6 @@ struct PlayedPass {
   std::vector<LaneOp> ops;
   std::vector<Span> spans;
 };
-
-PassKind pass_kind(models::Phase phase) { return static_cast<PassKind>(phase); }
-static_assert(static_cast<int>(PassKind::weight_grad) == static_cast<int>(models::Phase::weight_grad));
 
 class TimelineWriter {
  public:
@@ -64,7 +43,7 @@ LaneBuilder TimelineWriter::lane(int chunk, models::Phase phase, bool edge) cons
   std::vector<std::int16_t> blocks;
   for (const models::PassBlock& place : models::pass_blocks(priced_.program().chunks[at(chunk)], phase))
     blocks.push_back(place.block);
-  builder.add_pass(blocks, pass_kind(phase), edge);
+  builder.add_pass(blocks, phase, edge);
   return builder;
 }
 
@@ -103,13 +82,13 @@ void TimelineWriter::write(const TaskSpan& span, int task, bool merged, int micr
     const LaneOp& from = played.ops[i];
     const models::PassBlock& place = played.blocks[at(from.position)];
     const models::Block& block = program.blocks[at(place.block)];
-    models::TimelineEvent event =
-        models::describe_op(block, ops_of(block, from.list)[at(from.op)], models::block_name(block.kind, place.layer));
+    models::TimelineEvent event = models::describe_op(block, models::ops_of(block, from.list)[at(from.op)],
+                                                      models::block_name(block.kind, place.layer));
     event.rank = span.stage;
     event.start = span.start + played.spans[i].start;
     event.end = span.start + played.spans[i].end;
     event.microbatch = span.task.microbatch;
-    event.op = models::op_id(task, from.position, list_of(from.list), from.op);
+    event.op = models::op_id(task, from.position, from.list, from.op);
     add(std::move(event));
   }
 }
@@ -137,19 +116,61 @@ std::vector<hw::Seconds> optimizer_starts(const PricedProgram& priced, const Ste
   return starts;
 }
 
-void write_optimizers(const PricedProgram& priced, const std::vector<hw::Seconds>& starts, TimelineWriter& writer) {
+/// What follows the tasks of a stage: ops one after another from a moment on.
+class EndOfStep {
+ public:
+  EndOfStep(const PricedProgram& priced, int stage, TimelineWriter& writer)
+      : priced_(priced), stage_(stage), writer_(writer) {}
+
+  void add(hw::Seconds start, const models::Block& block, const models::Op& op, const std::string& where, int position,
+           models::OpList list, int index);
+  /// One list of each of the stage's blocks.
+  void add_lists(hw::Seconds start, models::OpList list);
+  hw::Seconds now() const { return now_; }
+
+ private:
+  const PricedProgram& priced_;
+  int stage_;
+  TimelineWriter& writer_;
+  hw::Seconds now_;
+};
+
+void EndOfStep::add(hw::Seconds start, const models::Block& block, const models::Op& op, const std::string& where,
+                    int position, models::OpList list, int index) {
+  models::TimelineEvent event = models::describe_op(block, op, where);
+  event.rank = stage_;
+  event.start = start;
+  event.end = now_ = start + priced_.model.price(block, op).time;
+  event.op = models::op_id(models::kEndOfStep, position, list, index);
+  writer_.add(std::move(event));
+}
+
+void EndOfStep::add_lists(hw::Seconds start, models::OpList list) {
+  now_ = start;
+  int position = 0;
+  for (const models::PassBlock& place : models::stage_blocks(priced_.program(), stage_)) {
+    const models::Block& block = priced_.program().blocks[at(place.block)];
+    int index = 0;
+    for (const models::Op& op : models::ops_of(block, list))
+      add(now_, block, op, models::block_name(block.kind, place.layer), position, list, index++);
+    ++position;
+  }
+}
+
+void write_ends(const PricedProgram& priced, const StepCost& step, const std::vector<hw::Seconds>& optimizer_starts,
+                TimelineWriter& writer) {
+  const models::DataParallel& when = priced.program().data_parallel;
   const models::Block nothing;
   for (int stage = 0; stage < priced.program().layout.pp; ++stage) {
-    hw::Seconds now = starts[at(stage)];
+    EndOfStep end(priced, stage, writer);
+    if (models::reduces_at_the_end(when)) end.add_lists(step.reductions_at, models::OpList::reduce);
+    hw::Seconds now = optimizer_starts[at(stage)];
     int index = 0;
     for (const models::Op& op : priced.program().stages[at(stage)].optimizer) {
-      models::TimelineEvent event = models::describe_op(nothing, op, "optimizer");
-      event.rank = stage;
-      event.start = now;
-      event.end = now += priced.model.price(nothing, op).time;
-      event.op = models::op_id((1 << 30) - 1, 0, models::OpList::forward, index++);
-      writer.add(std::move(event));
+      end.add(now, nothing, op, "optimizer", 0, models::OpList::forward, index++);
+      now = end.now();
     }
+    if (models::gathers_at_the_end(when)) end.add_lists(now, models::OpList::gather);
   }
 }
 
@@ -175,7 +196,7 @@ void fill_timeline(const PricedProgram& priced, const StepCost& step, models::Ti
                         (i + 1 < played.spans.size() && merged_with(span, played.spans[i + 1]));
     writer.write(span, task, merged, microbatches);
   }
-  write_optimizers(priced, optimizer_starts(priced, step, played), writer);
+  write_ends(priced, step, optimizer_starts(priced, step, played), writer);
 }
 
 }  // namespace sim
