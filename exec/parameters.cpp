@@ -160,6 +160,12 @@ void Parameters::initialise(ParameterGroup& group, const models::TrainSpec& trai
   }
 }
 
+const BlockInstance& Parameters::owner(std::size_t group) const {
+  for (const BlockInstance& block : blocks_)
+    if (std::find(block.groups.begin(), block.groups.end(), group) != block.groups.end()) return block;
+  throw std::logic_error("a group of parameters without a block");
+}
+
 View Parameters::new_whole(const ParameterGroup& group, Device& device, std::int64_t elements) {
   return new_view(device, elements, group.weights.dtype);
 }

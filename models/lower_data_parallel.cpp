@@ -72,14 +72,17 @@ Block* owner_of(StepProgram& program, std::string_view weight) {
   return nullptr;
 }
 
-/// FSDP gathers groups whole: a block that uses a weight of another block's group gathers that group too.
+/// FSDP gathers groups whole: a block that uses a weight of another block's group gathers that group too, and reduces
+/// its gradient again where that block has run backward before, as the head has before multi-token prediction.
 void share_gathered(StepProgram& program) {
   struct Own {
     hw::Bytes gathered, gradients;
+    std::vector<Op> gather, reduce;
   };
   std::vector<Own> own;
   own.reserve(program.blocks.size());
-  for (const Block& block : program.blocks) own.push_back({block.gathered, block.whole_gradients});
+  for (const Block& block : program.blocks)
+    own.push_back({block.gathered, block.whole_gradients, block.gather, block.reduce});
   for (Block& block : program.blocks) {
     for (const Weight& weight : block.weights) {
       if (weight.shared == nullptr || (block.holds_embedding && std::string_view(weight.shared) == kEmbeddingTable))
@@ -90,6 +93,9 @@ void share_gathered(StepProgram& program) {
       block.gathered += its.gathered;
       block.whole_gradients += its.gradients;
       block.shared_gradients += its.gradients;
+      if (program.data_parallel.gather == When::every_pass)
+        block.gather.insert(block.gather.end(), its.gather.begin(), its.gather.end());
+      if (owner->kind == BlockKind::head) block.reduce.insert(block.reduce.end(), its.reduce.begin(), its.reduce.end());
     }
   }
 }

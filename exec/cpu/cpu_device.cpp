@@ -77,14 +77,15 @@ void CpuDevice::add(const View& from, const View& to, models::Stream stream) {
 }
 
 void CpuDevice::adamw(const AdamWStep& step, const View& gradients, const View& weights, const View& first_moments,
-                      const View& second_moments) {
-  streams_.launch(models::Stream::compute, [=] {
+                      const View& second_moments, std::int64_t id) {
+  const auto update = [=] {
     const cpu::AdamW rule{step.learning_rate, step.beta1, step.beta2, step.epsilon, step.weight_decay};
     typed(weights, [&]<typename T>() {
       cpu::adamw_step<T>(rule, step.step, step.gradient_factor, elements<const T>(gradients), elements<T>(weights),
                          elements<T>(first_moments), elements<T>(second_moments));
     });
-  });
+  };
+  streams_.launch(models::Stream::compute, update, id);
 }
 
 void CpuDevice::add_sum(const View& view, double factor, double* total, models::Stream stream) {

@@ -31,7 +31,7 @@ class CpuDevice final : public Device {
   void copy(const View& from, const View& to, models::Stream stream) override;
   void add(const View& from, const View& to, models::Stream stream) override;
   void adamw(const AdamWStep& step, const View& gradients, const View& weights, const View& first_moments,
-             const View& second_moments) override;
+             const View& second_moments, std::int64_t id) override;
   void add_sum(const View& view, double factor, double* total, models::Stream stream) override;
   double sum_of_squares(const View& view) override;
 
