@@ -72,7 +72,7 @@ Parameters::Parameters(const models::Run& run, const models::StepProgram& progra
 
 ParameterGroup Parameters::new_group(const models::Run& run, const RankGrid& grid, bool expert) const {
   const models::Layout& layout = run.layout;
-  const bool fsdp = layout.fsdp > 0 && (!expert || run.traits.fsdp_experts);
+  const bool fsdp = layout.fsdp > 0;
   ParameterGroup group;
   group.expert = expert;
   group.over = expert ? GroupKind::expert_dp : layout.fsdp > 0 ? GroupKind::fsdp : GroupKind::dp_cp;

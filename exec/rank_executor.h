@@ -103,6 +103,7 @@ class RankExecutor {
   std::vector<std::size_t> used_groups(const BlockInstance& instance) const;
   std::vector<Transfer> transfers(const BlockInstance& instance, models::OpList list, std::int64_t task,
                                   int position) const;
+  static Transfer take(std::vector<Transfer>& left, models::GroupKind kind);
   Transfer take(std::vector<Transfer>& left, models::GroupKind kind, std::size_t group, models::OpList list) const;
   void launch_collective(const Transfer& transfer, const View& from, const View& to);
   void begin_gathers(const models::PipelineTask& task, int index, int position, int count);

@@ -60,20 +60,26 @@ std::vector<RankExecutor::Transfer> RankExecutor::transfers(const BlockInstance&
   return all;
 }
 
-/// Takes the first transfer over `kind` out of the list of the block that uses a group of parameters. Where the program
-/// has none there, the block uses another's parameters before that one does, whose transfer it is then.
+/// Takes the first transfer over `kind` out of a block's list; its op is null where there is none.
+RankExecutor::Transfer RankExecutor::take(std::vector<Transfer>& left, GroupKind kind) {
+  for (auto transfer = left.begin(); transfer != left.end(); ++transfer) {
+    if (group_of(*transfer->op) != kind) continue;
+    const Transfer taken = *transfer;
+    left.erase(transfer);
+    return taken;
+  }
+  return {};
+}
+
+/// As take(). Where the program has none, the block needs a group of another block besides that block's own turn: it
+/// is that block's transfer, without an id.
 RankExecutor::Transfer RankExecutor::take(std::vector<Transfer>& left, GroupKind kind, std::size_t group,
                                           models::OpList list) const {
-  const auto is_it = [&](const Transfer& transfer) { return group_of(*transfer.op) == kind; };
-  if (const auto found = std::find_if(left.begin(), left.end(), is_it); found != left.end()) {
-    const Transfer transfer = *found;
-    left.erase(found);
-    return transfer;
-  }
-  const std::vector<Transfer> of_owner = transfers(parameters_.owner(group), list, 0, 0);
-  const auto found = std::find_if(of_owner.begin(), of_owner.end(), is_it);
-  if (found == of_owner.end()) throw std::logic_error("the program has no transfer for a group of parameters");
-  return {found->op, -1};
+  if (const Transfer mine = take(left, kind); mine.op != nullptr) return mine;
+  std::vector<Transfer> of_owner = transfers(parameters_.owner(group), list, 0, 0);
+  const Transfer its = take(of_owner, kind);
+  if (its.op == nullptr) throw std::logic_error("the program has no transfer for a group of parameters");
+  return {its.op, -1};
 }
 
 /// Gathers before a pass over the block at `position`, in execution order, of `count`: its own parameters, or with
@@ -165,11 +171,10 @@ void RankExecutor::reduce_after(const BlockInstance& instance, const models::Pip
     reduce(instance, last, index, position);
 }
 
-/// Once a step, behind all of it: also where another block or stage may yet add to a gradient behind its own block's
-/// backward.
+/// Once a step, behind all of it: also where another stage adds to a gradient.
 bool RankExecutor::reduces_late() const {
-  const bool added_to = program_.ends_share_embedding || run_.model.mtp.depth > 0;
-  return models::reduces_at_the_end(program_.data_parallel) || (run_.layout.fsdp == 0 && added_to);
+  return models::reduces_at_the_end(program_.data_parallel) ||
+         (program_.ends_share_embedding && run_.layout.pp > 1 && run_.layout.fsdp == 0);
 }
 
 bool RankExecutor::last_task_of_chunk(const models::PipelineTask& task, int index) const {
@@ -181,23 +186,25 @@ bool RankExecutor::last_task_of_chunk(const models::PipelineTask& task, int inde
   return true;
 }
 
-/// FSDP: also the gradients of another block's weights, where that block has run already.
+/// Of its own weights, and of another block's that has run backward before.
 void RankExecutor::reduce(const BlockInstance& instance, bool last, std::int64_t task, int position) {
   std::vector<Transfer> left = transfers(instance, models::OpList::reduce, task, position);
   for (const std::size_t index : used_groups(instance)) {
     ParameterGroup& group = parameters_.groups()[index];
     const bool own = std::find(instance.groups.begin(), instance.groups.end(), index) != instance.groups.end();
+    if (!own && parameters_.owner(index).position < instance.position) continue;
     if (group.weights_sharded) {
-      const bool complete = own || parameters_.owner(index).position > instance.position;
-      if (complete && group.whole_gradients.buffer) reduce_shard(index, left);
-    } else if (own && last && group.trained > 0 && grid_.size(group.over) > 1) {  // else they add up first
-      const Transfer reduction = take(left, group.over, index, models::OpList::reduce);
-      device_.wait(reduction.op->stream, device_.record(models::Stream::compute));
-      const bool scatters =
-          std::get<models::Collective>(reduction.op->work).kind == models::CollectiveKind::reduce_scatter;
-      launch_collective(reduction, group.gradients,
-                        scatters ? slice(group.gradients, group.first_owned(), group.owned()) : group.gradients);
+      if (group.whole_gradients.buffer) reduce_shard(index, left);
+      continue;
     }
+    if (!last || group.trained == 0) continue;  // they add up first
+    const Transfer reduction = take(left, group.over);
+    if (reduction.op == nullptr) continue;  // of one rank, or reduced with the block that adds to them last
+    device_.wait(reduction.op->stream, device_.record(models::Stream::compute));
+    const bool scatters =
+        std::get<models::Collective>(reduction.op->work).kind == models::CollectiveKind::reduce_scatter;
+    launch_collective(reduction, group.gradients,
+                      scatters ? slice(group.gradients, group.first_owned(), group.owned()) : group.gradients);
   }
 }
 

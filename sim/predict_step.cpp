@@ -197,6 +197,7 @@ void fill_work(const PricedProgram& priced, const ChunkCosts& chunks, const Flus
 PipelineTimes pipeline_times(const PricedProgram& priced, const ChunkCosts& chunks) {
   const models::StepProgram& program = priced.program();
   PipelineTimes times;
+  times.profiled = program.traits.profiled_schedule;
   times.send_forward = times.send_backward = priced.model.price(models::Block{}, program.send).time;
   // Zero-bubble runtimes post their transfers asynchronously: weight gradients hide them (arXiv 2401.10241, section 4).
   times.send_overlapped = program.traits.p2p_overlap || splits_backward(program.layout.schedule);
@@ -235,6 +236,7 @@ StepCost step_cost(const PricedProgram& priced, const ChunkCosts& chunks, Tier t
   step.critical_stage = flush.critical_stage;
   fill_work(priced, chunks, flush, layout.flushes, step);
   double pipeline = flush.period;
+  step.flush_period = {flush.period};
   if (layout.flushes > 1) {  // gathers and reductions of once a step are not in every flush
     PipelineTimes steady = step.times;
     for (ChunkTimes& chunk : steady.chunks) chunk.first_forward_extra = chunk.last_backward_extra = {};

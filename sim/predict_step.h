@@ -20,6 +20,7 @@ struct StepCost {
   hw::Seconds reductions_at, optimizer_at;
   /// Of a flush, as laid out for `times`: always for the events tier, else see PipelineCost.
   std::vector<std::vector<models::PipelineTask>> orders;
+  hw::Seconds flush_period;  ///< from the first flush's start to the second's, and so on
   int critical_stage = 0;
 };
 

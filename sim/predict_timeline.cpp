@@ -23,17 +23,23 @@ struct PlayedPass {
 
 class TimelineWriter {
  public:
-  TimelineWriter(const PricedProgram& priced, models::Timeline& timeline) : priced_(priced), timeline_(timeline) {}
+  TimelineWriter(const PricedProgram& priced, hw::Seconds flush_period, models::Timeline& timeline)
+      : priced_(priced), flush_period_(flush_period), timeline_(timeline) {}
 
-  /// Where task `task` of its rank runs; `partner` where it is merged with another.
-  void write(const TaskSpan& span, int task, bool merged, int microbatches);
+  /// A task of its rank in flush `flush`.
+  void write(const TaskSpan& span, int task, bool merged, int flush);
   void add(models::TimelineEvent event) { timeline_.events.push_back(std::move(event)); }
 
  private:
-  const PlayedPass& pass(const TaskSpan& span, bool merged, int microbatches);
+  const PlayedPass& pass(const models::PipelineTask& task, bool merged, bool edge);
+  /// Of one flush.
+  int microbatches() const {
+    return priced_.program().layout.microbatches / std::max(1, priced_.program().layout.flushes);
+  }
   LaneBuilder lane(int chunk, models::Phase phase, bool edge) const;
 
   const PricedProgram& priced_;
+  const hw::Seconds flush_period_;
   models::Timeline& timeline_;
   std::vector<PlayedPass> known_;
 };
@@ -47,10 +53,8 @@ LaneBuilder TimelineWriter::lane(int chunk, models::Phase phase, bool edge) cons
   return builder;
 }
 
-const PlayedPass& TimelineWriter::pass(const TaskSpan& span, bool merged, int microbatches) {
-  const models::PipelineTask& task = span.task;
+const PlayedPass& TimelineWriter::pass(const models::PipelineTask& task, bool merged, bool edge) {
   const bool forward = task.phase == models::Phase::forward;
-  const bool edge = !merged && task.microbatch == (forward ? 0 : microbatches - 1);
   for (const PlayedPass& known : known_)
     if (known.chunk == task.chunk && known.phase == task.phase && known.edge == edge && known.merged == merged)
       return known;
@@ -75,9 +79,13 @@ const PlayedPass& TimelineWriter::pass(const TaskSpan& span, bool merged, int mi
   return known_.back();
 }
 
-void TimelineWriter::write(const TaskSpan& span, int task, bool merged, int microbatches) {
+void TimelineWriter::write(const TaskSpan& span, int task, bool merged, int flush) {
   const models::StepProgram& program = priced_.program();
-  const PlayedPass& played = pass(span, merged, microbatches);
+  const bool forward = span.task.phase == models::Phase::forward;
+  const bool first = flush == 0 && span.task.microbatch == 0;
+  const bool last = flush == std::max(1, program.layout.flushes) - 1 && span.task.microbatch == microbatches() - 1;
+  const PlayedPass& played = pass(span.task, merged, !merged && (forward ? first : last));
+  const hw::Seconds start = span.start + flush * flush_period_;
   for (std::size_t i = 0; i < played.ops.size(); ++i) {
     const LaneOp& from = played.ops[i];
     const models::PassBlock& place = played.blocks[at(from.position)];
@@ -85,9 +93,9 @@ void TimelineWriter::write(const TaskSpan& span, int task, bool merged, int micr
     models::TimelineEvent event = models::describe_op(block, models::ops_of(block, from.list)[at(from.op)],
                                                       models::block_name(block.kind, place.layer));
     event.rank = span.stage;
-    event.start = span.start + played.spans[i].start;
-    event.end = span.start + played.spans[i].end;
-    event.microbatch = span.task.microbatch;
+    event.start = start + played.spans[i].start;
+    event.end = start + played.spans[i].end;
+    event.microbatch = span.task.microbatch + flush * microbatches();
     event.op = models::op_id(task, from.position, from.list, from.op);
     add(std::move(event));
   }
@@ -179,22 +187,24 @@ void write_ends(const PricedProgram& priced, const StepCost& step, const std::ve
 void fill_timeline(const PricedProgram& priced, const StepCost& step, models::Timeline& timeline,
                    std::vector<std::string>& assumed) {
   const models::Layout& layout = priced.program().layout;
-  const int microbatches = layout.microbatches / std::max(1, layout.flushes);
+  const int flushes = std::max(1, layout.flushes), microbatches = layout.microbatches / flushes;
   const PipelinePlay played = play_pipeline(layout, step.orders, step.times, true);
   const std::size_t most = std::max<std::size_t>(kMostEvents / events_of_a_microbatch(priced.program()), 1);
-  if (at(microbatches) > most) assumed.push_back("timeline: only the first " + std::to_string(most) + " microbatches");
-  if (layout.flushes > 1) assumed.push_back("timeline: the first of " + std::to_string(layout.flushes) + " flushes");
+  if (at(layout.microbatches) > most)
+    assumed.push_back("timeline: only the first " + std::to_string(most) + " microbatches");
   timeline.program_hash = models::program_hash(priced.program());
-  TimelineWriter writer(priced, timeline);
-  int task = 0, stage = -1;
-  for (std::size_t i = 0; i < played.spans.size(); ++i, ++task) {
-    const TaskSpan& span = played.spans[i];
-    if (span.stage != stage) task = 0;
-    stage = span.stage;
-    if (at(span.task.microbatch) >= most) continue;
-    const bool merged = (i > 0 && merged_with(span, played.spans[i - 1])) ||
-                        (i + 1 < played.spans.size() && merged_with(span, played.spans[i + 1]));
-    writer.write(span, task, merged, microbatches);
+  TimelineWriter writer(priced, step.flush_period, timeline);
+  for (int flush = 0; flush < flushes; ++flush) {
+    int task = 0, stage = -1;
+    for (std::size_t i = 0; i < played.spans.size(); ++i, ++task) {
+      const TaskSpan& span = played.spans[i];
+      if (span.stage != stage) task = 0;
+      stage = span.stage;
+      if (at(span.task.microbatch + flush * microbatches) >= most) continue;
+      const bool merged = (i > 0 && merged_with(span, played.spans[i - 1])) ||
+                          (i + 1 < played.spans.size() && merged_with(span, played.spans[i + 1]));
+      writer.write(span, task, merged, flush);
+    }
   }
   write_ends(priced, step, optimizer_starts(priced, step, played), writer);
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "exec/step_trace.h"
 #include "models/run.h"
 
 namespace exec {
@@ -20,6 +21,7 @@ struct Trained {
   std::vector<std::map<std::string, double>> norms_of_parameters;  ///< by step
   std::map<std::string, WholeWeight> weights;
   std::vector<std::size_t> peak_bytes;  ///< by rank, largest of all steps
+  std::vector<RankRecords> records;     ///< by rank, of the last step
 };
 
 /// Trains for `steps` on ranks that are threads, streams being each rank's own thread.
