@@ -210,6 +210,7 @@ View RankExecutor::receive(int chunk, const models::PipelineTask& task, bool for
   const View& buffer = pipeline_buffers_[forward ? 0 : 1];
   const int tag = pipeline_tag(task.chunk, task.microbatch, forward);
   const int rank = grid_.members(GroupKind::pp)[static_cast<std::size_t>(from)];
+  device_.synchronize();  // what arrived before may not have left the buffer yet
   transport_.recv(rank, tag, buffer.data(), buffer.buffer->bytes(), deadline());
   View x = buffer;
   x.buffer = device_.allocate(buffer.buffer->bytes());

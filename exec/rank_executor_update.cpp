@@ -335,6 +335,7 @@ void RankExecutor::update(std::int64_t step, double norm) {
 }
 
 void RankExecutor::gather_weights() {
+  device_.wait(models::Stream::dp_comm, device_.record(models::Stream::compute));
   int position = 0;
   for (const BlockInstance& instance : parameters_.blocks()) {
     std::vector<Transfer> left = transfers(instance, models::OpList::gather, models::kEndOfStep, position++);

@@ -41,7 +41,7 @@ void collect(RankExecutor& executor, std::map<std::string, WholeWeight>& weights
 
 }  // namespace
 
-Trained train(const models::Run& run, int steps) {
+Trained train(const models::Run& run, int steps, StreamMode mode) {
   const models::StepProgram program = models::lower(run);
   Trained result;
   result.losses.resize(static_cast<std::size_t>(steps));
@@ -53,7 +53,7 @@ Trained train(const models::Run& run, int steps) {
   const TokenSource tokens = TokenSource::synthetic(run.model.vocab, run.train.seed);
   run_thread_ranks(run.layout.gpus, [&](Transport& transport) {
     RealClock clock;
-    CpuDevice device(StreamMode::immediate, clock);
+    CpuDevice device(mode, clock, [&](const std::string& why) { transport.fail(why); });
     RankExecutor executor(run, program, device, transport,
                           [&](int id, const std::string& name, const std::vector<int>& ranks) {
                             return std::make_unique<CpuCommunicator>(transport, RankGroup{id, name, ranks});

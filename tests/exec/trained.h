@@ -24,8 +24,8 @@ struct Trained {
   std::vector<RankRecords> records;     ///< by rank, of the last step
 };
 
-/// Trains for `steps` on ranks that are threads, streams being each rank's own thread.
-Trained train(const models::Run& run, int steps);
+/// Trains for `steps` on ranks that are threads.
+Trained train(const models::Run& run, int steps, StreamMode mode = StreamMode::immediate);
 
 /// A run description with `overrides` (a JSON object) merged in. Models and stacks come from the source tree.
 models::Run tiny_run(const std::string& golden, const std::string& overrides = "{}");
