@@ -30,8 +30,7 @@ class CpuDevice final : public Device {
   void fill_zero(const View& view, models::Stream stream) override;
   void copy(const View& from, const View& to, models::Stream stream) override;
   void add(const View& from, const View& to, models::Stream stream) override;
-  void adamw(const AdamWStep& step, const View& gradients, const View& weights, const View& first_moments,
-             const View& second_moments) override;
+  void adamw(const AdamWStep& step, const OptimizerViews& views) override;
   void add_sum(const View& view, double factor, double* total, models::Stream stream) override;
   double sum_of_squares(const View& view) override;
 
@@ -39,6 +38,7 @@ class CpuDevice final : public Device {
 
  private:
   Allocator allocator_;
+  Allocator workspace_;  ///< of ops under way; not counted
   StreamPool streams_;
 };
 

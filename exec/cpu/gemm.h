@@ -1,5 +1,6 @@
 #pragma once
 
+#include "exec/bfloat16.h"
 #include "exec/cpu/matrix.h"
 
 namespace exec::cpu {
@@ -13,6 +14,26 @@ template <typename T>
 void gemm(ConstMatrix<T> a, bool transpose_a, ConstMatrix<T> b, bool transpose_b, std::type_identity_t<T> beta,
           Matrix<T> c, std::type_identity_t<T> alpha = 1);
 
+/// c = alpha op(a) op(b) + beta c + bias with operands in bf16 and all sums in fp32; T is float or BFloat16, to which
+/// each element is rounded once. bias [n] or null. By oneDNN where the build has it, else by the gemm above on widened
+/// copies.
+template <typename T>
+void gemm_bf16(Matrix<const BFloat16> a, bool transpose_a, Matrix<const BFloat16> b, bool transpose_b, float beta,
+               Matrix<T> c, float alpha = 1, const BFloat16* bias = nullptr);
+
+/// The latter of the two.
+template <typename T>
+void widened_gemm_bf16(Matrix<const BFloat16> a, bool transpose_a, Matrix<const BFloat16> b, bool transpose_b,
+                       float beta, Matrix<T> c, float alpha = 1, const BFloat16* bias = nullptr);
+
+enum class Accumulate : bool { no, yes };
+
+/// c = scale op(a) op(b) + bias, or added to c, by the gemm of the operands' types: T and Out are the same, or T is
+/// BFloat16 and Out float. bias [n] or null, only where nothing is added to.
+template <typename T, typename Out>
+void multiply(Matrix<T> a, bool transpose_a, Matrix<T> b, bool transpose_b, Accumulate accumulate, Matrix<Out> c,
+              double scale = 1, const T* bias = nullptr);
+
 /// y[i, j] += bias[j]
 template <typename T>
 void add_bias(Matrix<T> y, ConstPointer<T> bias);
@@ -20,5 +41,22 @@ void add_bias(Matrix<T> y, ConstPointer<T> bias);
 /// db[j] += sum over i of dy[i, j]
 template <typename T>
 void bias_gradient(ConstMatrix<T> dy, T* db);
+/// The sum is in fp32; T is float or BFloat16.
+template <typename T>
+void bias_gradient_bf16(Matrix<const BFloat16> dy, T* db);
+
+// ---- Inline ----
+
+template <typename T, typename Out>
+void multiply(Matrix<T> a, bool transpose_a, Matrix<T> b, bool transpose_b, Accumulate accumulate, Matrix<Out> c,
+              double scale, const T* bias) {
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    gemm_bf16<Out>(a, transpose_a, b, transpose_b, accumulate == Accumulate::yes ? 1.F : 0.F, c,
+                   static_cast<float>(scale), bias);
+  } else {
+    gemm<T>(a, transpose_a, b, transpose_b, accumulate == Accumulate::yes ? T{1} : T{0}, c, static_cast<T>(scale));
+    if (bias != nullptr) add_bias<T>(c, bias);
+  }
+}
 
 }  // namespace exec::cpu

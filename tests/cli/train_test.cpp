@@ -195,9 +195,9 @@ TEST(Train, HelpNamesTheFlags) {
 }
 
 TEST(Train, WhatTheExecutorCannotDoIsRefusedBeforehand) {
-  const std::string narrow = run_file("narrow", R"("gpus": 1, "precision": "bf16")");
+  const std::string narrow = run_file("narrow", R"("gpus": 1, "precision": "fp8-cs")");
   expect_refused({"train", narrow, "--steps", "3"},
-                 narrow + ": cannot be trained: precision: must be fp32 or fp64, the executor has no others yet");
+                 narrow + ": cannot be trained: precision: must be fp64, fp32 or bf16, the executor has no others yet");
   const std::string large = scratch("large.json");
   write(large, R"({"model": "llama2-70b", "system": "h100", "gpus": 8, "precision": "fp32", "seq_len": 4096,
     "gbs": 8, "mbs": 1, "tp": 8, "framework": "stepcast"})");

@@ -104,6 +104,12 @@ TEST_P(SameLayout, GoesOnBitForBit) {
 INSTANTIATE_TEST_SUITE_P(
     All, SameLayout,
     testing::Values(
+        LayoutCase{"llama", R"({"precision": "bf16"})"},
+        LayoutCase{"llama", R"({"precision": "bf16", "optimizer": {"state_dtype": "bf16"}})"},
+        LayoutCase{"llama", R"({"gpus": 2, "gbs": 4, "mbs": 1, "zero": 1, "precision": "bf16"})"},
+        LayoutCase{"llama-lora", R"({"gpus": 2, "gbs": 4, "mbs": 1, "tp": 2, "precision": "bf16"})"},
+        LayoutCase{"llama", R"({"gpus": 2, "gbs": 4, "mbs": 1, "fsdp": 2, "zero": 3, "precision": "bf16",
+                                "framework": "torchtitan"})"},
         LayoutCase{"llama", R"({"precision": "fp32"})"},
         LayoutCase{"llama", R"({"gpus": 2, "gbs": 4, "mbs": 1, "zero": 1, "precision": "fp32"})"},
         LayoutCase{"qwen3", R"({"gpus": 4, "gbs": 4, "mbs": 1, "tp": 2, "sp": true, "zero": 1})"},

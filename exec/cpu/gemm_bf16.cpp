@@ -1,0 +1,101 @@
+#include <cassert>
+#include <type_traits>
+#include <vector>
+
+#include "exec/cpu/bfloat16_rows.h"
+#include "exec/cpu/gemm.h"
+#include "exec/cpu/onednn_matmul.h"
+#include "exec/cpu/scratch.h"
+
+namespace exec::cpu {
+
+namespace {
+
+void widen_all(Matrix<const BFloat16> from, Matrix<float> to) {
+  for (std::int64_t i = 0; i < from.rows; ++i) widen(from.row(i), from.columns, to.row(i));
+}
+
+/// Row vectors that are summed up in fp32.
+template <typename T>
+void add_to_row(const std::vector<float>& sum, T* to) {
+  std::vector<float> all(sum.size());
+  const auto n = static_cast<std::int64_t>(sum.size());
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    widen(to, n, all.data());
+  } else {
+    all.assign(to, to + n);
+  }
+  for (std::size_t j = 0; j < all.size(); ++j) all[j] += sum[j];
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    narrow(all.data(), n, to);
+  } else {
+    std::copy(all.begin(), all.end(), to);
+  }
+}
+
+}  // namespace
+
+template <typename T>
+void widened_gemm_bf16(Matrix<const BFloat16> a, bool transpose_a, Matrix<const BFloat16> b, bool transpose_b,
+                       float beta, Matrix<T> c, float alpha, const BFloat16* bias) {
+  Scratch<float> wide_a(a.rows, a.columns), wide_b(b.rows, b.columns), wide_c(c.rows, c.columns);
+  widen_all(a, wide_a.view());
+  widen_all(b, wide_b.view());
+  Matrix<float> sum = wide_c.view();
+  if constexpr (std::is_same_v<T, float>) {
+    sum = c;
+  } else if (beta != 0) {
+    widen_all(c, sum);
+  }
+  gemm<float>(wide_a.view(), transpose_a, wide_b.view(), transpose_b, beta, sum, alpha);
+  if (bias != nullptr) {
+    std::vector<float> row(static_cast<std::size_t>(c.columns));
+    widen(bias, c.columns, row.data());
+    add_bias<float>(sum, row.data());
+  }
+  if constexpr (std::is_same_v<T, BFloat16>)
+    for (std::int64_t i = 0; i < c.rows; ++i) narrow(sum.row(i), c.columns, c.row(i));
+}
+
+template <typename T>
+void gemm_bf16(Matrix<const BFloat16> a, bool transpose_a, Matrix<const BFloat16> b, bool transpose_b, float beta,
+               Matrix<T> c, float alpha, const BFloat16* bias) {
+  const std::int64_t k = transpose_a ? a.rows : a.columns;
+  assert((transpose_a ? a.columns : a.rows) == c.rows);
+  assert((transpose_b ? b.rows : b.columns) == c.columns);
+  assert((transpose_b ? b.columns : b.rows) == k);
+  if (c.rows == 0 || c.columns == 0) return;
+  if (k == 0 || !has_onednn()) return widened_gemm_bf16<T>(a, transpose_a, b, transpose_b, beta, c, alpha, bias);
+  onednn_matmul({.m = c.rows,
+                 .n = c.columns,
+                 .k = k,
+                 .input = hw::DType::bf16,
+                 .output = std::is_same_v<T, float> ? hw::DType::fp32 : hw::DType::bf16,
+                 .a = {a.data, a.stride, transpose_a},
+                 .b = {b.data, b.stride, transpose_b},
+                 .c = c.data,
+                 .c_stride = c.stride,
+                 .alpha = alpha,
+                 .beta = beta,
+                 .bias = bias});
+}
+
+template <typename T>
+void bias_gradient_bf16(Matrix<const BFloat16> dy, T* db) {
+  Scratch<float> wide(dy.rows, dy.columns);
+  widen_all(dy, wide.view());
+  std::vector<float> sum(static_cast<std::size_t>(dy.columns));
+  bias_gradient<float>(wide.view(), sum.data());
+  add_to_row(sum, db);
+}
+
+#define EXEC_INSTANTIATE(T)                                                                                        \
+  template void widened_gemm_bf16<T>(Matrix<const BFloat16>, bool, Matrix<const BFloat16>, bool, float, Matrix<T>, \
+                                     float, const BFloat16*);                                                      \
+  template void gemm_bf16<T>(Matrix<const BFloat16>, bool, Matrix<const BFloat16>, bool, float, Matrix<T>, float,  \
+                             const BFloat16*);                                                                     \
+  template void bias_gradient_bf16<T>(Matrix<const BFloat16>, T*);
+EXEC_INSTANTIATE(float)
+EXEC_INSTANTIATE(BFloat16)
+
+}  // namespace exec::cpu
