@@ -29,10 +29,10 @@ std::size_t bytes(const View& view) {
 }
 
 /// A failure says in which op it was.
-void run_named(const OpCall& call, Allocator& workspace) {
+void run_named(const OpCall& call, Allocator& workspace, cpu::Fp32Gemm library) {
   const auto text = [&](const std::exception& error) { return std::string(call.op->name) + ": " + error.what(); };
   try {
-    cpu::run_op(call, workspace);
+    cpu::run_op(call, workspace, library);
   } catch (const JobFailed&) {
     throw;
   } catch (const TransportError& error) {
@@ -72,8 +72,8 @@ void mixed_adamw(const cpu::AdamW& rule, const AdamWStep& step, const OptimizerV
 }  // namespace
 
 CpuDevice::CpuDevice(StreamMode mode, Clock& clock, std::function<void(const std::string&)> on_failure,
-                     std::optional<std::size_t> memory_limit)
-    : allocator_(memory_limit), streams_(mode, clock, std::move(on_failure)) {
+                     std::optional<std::size_t> memory_limit, cpu::Fp32Gemm fp32_gemm)
+    : allocator_(memory_limit), fp32_gemm_(fp32_gemm), streams_(mode, clock, std::move(on_failure)) {
   cpu::use_one_gemm_thread();
 }
 
@@ -81,7 +81,7 @@ Buffer CpuDevice::allocate(std::size_t size) { return std::make_shared<Memory>(a
 
 void CpuDevice::launch(OpCall call, models::Stream stream, std::int64_t id) {
   streams_.launch(
-      stream, [this, call = std::move(call)] { run_named(call, workspace_); }, id);
+      stream, [this, call = std::move(call)] { run_named(call, workspace_, fp32_gemm_); }, id);
 }
 
 void CpuDevice::fill_zero(const View& view, models::Stream stream) {

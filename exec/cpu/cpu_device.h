@@ -6,6 +6,7 @@
 
 #include "exec/allocator.h"
 #include "exec/clock.h"
+#include "exec/cpu/gemm.h"
 #include "exec/device.h"
 #include "exec/stream.h"
 
@@ -15,7 +16,7 @@ namespace exec {
 class CpuDevice final : public Device {
  public:
   CpuDevice(StreamMode mode, Clock& clock, std::function<void(const std::string&)> on_failure = {},
-            std::optional<std::size_t> memory_limit = std::nullopt);
+            std::optional<std::size_t> memory_limit = std::nullopt, cpu::Fp32Gemm fp32_gemm = cpu::Fp32Gemm::openblas);
 
   Buffer allocate(std::size_t bytes) override;
   std::size_t live_bytes() const override { return allocator_.live_bytes(); }
@@ -39,6 +40,7 @@ class CpuDevice final : public Device {
  private:
   Allocator allocator_;
   Allocator workspace_;  ///< of ops under way; not counted
+  cpu::Fp32Gemm fp32_gemm_;
   StreamPool streams_;
 };
 

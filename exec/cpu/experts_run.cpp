@@ -183,7 +183,7 @@ void run_routed(const OpCall& call, const models::Pointwise& work) {
 }
 
 template <typename T, typename Out>
-void grouped_gemm(const OpCall& call, const models::GroupedGemm& work) {
+void grouped_gemm(const OpCall& call, const models::GroupedGemm& work, Fp32Gemm library) {
   std::int64_t first = 0, expert = 0;
   for (const std::int64_t rows : call.routing->rows_by_expert()) {
     const auto part = [&](auto whole) { return whole.rows_from(first, rows); };
@@ -195,13 +195,13 @@ void grouped_gemm(const OpCall& call, const models::GroupedGemm& work) {
     if (rows > 0) {
       switch (work.role) {
         case models::GemmRole::forward:
-          multiply(part(x), false, of_expert(second), true, Accumulate::no, part(y));
+          multiply(library, part(x), false, of_expert(second), true, Accumulate::no, part(y));
           break;
         case models::GemmRole::input_grad:
-          multiply(part(x), false, of_expert(second), false, Accumulate::no, part(y));
+          multiply(library, part(x), false, of_expert(second), false, Accumulate::no, part(y));
           break;
         case models::GemmRole::weight_grad:
-          multiply(part(second), true, part(x), false, Accumulate::yes, of_expert(y));
+          multiply(library, part(second), true, part(x), false, Accumulate::yes, of_expert(y));
           break;
       }
     }
@@ -211,14 +211,14 @@ void grouped_gemm(const OpCall& call, const models::GroupedGemm& work) {
 }
 
 template <typename T>
-void run_grouped_gemm(const OpCall& call, const models::GroupedGemm& work) {
-  grouped_gemm<T, T>(call, work);
+void run_grouped_gemm(const OpCall& call, const models::GroupedGemm& work, Fp32Gemm library) {
+  grouped_gemm<T, T>(call, work, library);
 }
 
 template <>
-void run_grouped_gemm<BFloat16>(const OpCall& call, const models::GroupedGemm& work) {
-  call.writes[0].dtype == hw::DType::bf16 ? grouped_gemm<BFloat16, BFloat16>(call, work)
-                                          : grouped_gemm<BFloat16, float>(call, work);
+void run_grouped_gemm<BFloat16>(const OpCall& call, const models::GroupedGemm& work, Fp32Gemm library) {
+  call.writes[0].dtype == hw::DType::bf16 ? grouped_gemm<BFloat16, BFloat16>(call, work, library)
+                                          : grouped_gemm<BFloat16, float>(call, work, library);
 }
 
 /// Rows to the ranks that have their experts, or back.
@@ -286,9 +286,9 @@ void weigh_activation(const OpCall& call, const models::Pointwise& work) {
   }
 }
 
-#define EXEC_INSTANTIATE(T)                                                     \
-  template void run_routed<T>(const OpCall&, const models::Pointwise&);         \
-  template void run_grouped_gemm<T>(const OpCall&, const models::GroupedGemm&); \
+#define EXEC_INSTANTIATE(T)                                                               \
+  template void run_routed<T>(const OpCall&, const models::Pointwise&);                   \
+  template void run_grouped_gemm<T>(const OpCall&, const models::GroupedGemm&, Fp32Gemm); \
   template void weigh_activation<T>(const OpCall&, const models::Pointwise&);
 EXEC_INSTANTIATE(float)
 EXEC_INSTANTIATE(double)

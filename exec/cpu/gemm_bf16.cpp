@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cassert>
 #include <type_traits>
 #include <vector>
@@ -33,6 +34,31 @@ void add_to_row(const std::vector<float>& sum, T* to) {
   }
 }
 
+template <typename T, typename Out>
+bool empty(Matrix<const T> a, bool transpose_a, Matrix<Out> c) {
+  return c.rows == 0 || c.columns == 0 || (transpose_a ? a.rows : a.columns) == 0;
+}
+
+template <typename T, typename Out>
+void by_onednn(hw::DType input, Matrix<const T> a, bool transpose_a, Matrix<const T> b, bool transpose_b, float beta,
+               Matrix<Out> c, float alpha, const T* bias) {
+  assert((transpose_a ? a.columns : a.rows) == c.rows);
+  assert((transpose_b ? b.rows : b.columns) == c.columns);
+  assert((transpose_b ? b.columns : b.rows) == (transpose_a ? a.rows : a.columns));
+  onednn_matmul({.m = c.rows,
+                 .n = c.columns,
+                 .k = transpose_a ? a.rows : a.columns,
+                 .input = input,
+                 .output = std::is_same_v<Out, float> ? hw::DType::fp32 : hw::DType::bf16,
+                 .a = {a.data, a.stride, transpose_a},
+                 .b = {b.data, b.stride, transpose_b},
+                 .c = c.data,
+                 .c_stride = c.stride,
+                 .alpha = alpha,
+                 .beta = beta,
+                 .bias = bias});
+}
+
 }  // namespace
 
 template <typename T>
@@ -60,24 +86,15 @@ void widened_gemm_bf16(Matrix<const BFloat16> a, bool transpose_a, Matrix<const 
 template <typename T>
 void gemm_bf16(Matrix<const BFloat16> a, bool transpose_a, Matrix<const BFloat16> b, bool transpose_b, float beta,
                Matrix<T> c, float alpha, const BFloat16* bias) {
-  const std::int64_t k = transpose_a ? a.rows : a.columns;
-  assert((transpose_a ? a.columns : a.rows) == c.rows);
-  assert((transpose_b ? b.rows : b.columns) == c.columns);
-  assert((transpose_b ? b.columns : b.rows) == k);
-  if (c.rows == 0 || c.columns == 0) return;
-  if (k == 0 || !has_onednn()) return widened_gemm_bf16<T>(a, transpose_a, b, transpose_b, beta, c, alpha, bias);
-  onednn_matmul({.m = c.rows,
-                 .n = c.columns,
-                 .k = k,
-                 .input = hw::DType::bf16,
-                 .output = std::is_same_v<T, float> ? hw::DType::fp32 : hw::DType::bf16,
-                 .a = {a.data, a.stride, transpose_a},
-                 .b = {b.data, b.stride, transpose_b},
-                 .c = c.data,
-                 .c_stride = c.stride,
-                 .alpha = alpha,
-                 .beta = beta,
-                 .bias = bias});
+  if (!has_onednn() || empty(a, transpose_a, c))
+    return widened_gemm_bf16<T>(a, transpose_a, b, transpose_b, beta, c, alpha, bias);
+  by_onednn(hw::DType::bf16, a, transpose_a, b, transpose_b, beta, c, alpha, bias);
+}
+
+void gemm_onednn(Matrix<const float> a, bool transpose_a, Matrix<const float> b, bool transpose_b, float beta,
+                 Matrix<float> c, float alpha) {
+  if (!has_onednn() || empty(a, transpose_a, c)) return gemm<float>(a, transpose_a, b, transpose_b, beta, c, alpha);
+  by_onednn<float, float>(hw::DType::fp32, a, transpose_a, b, transpose_b, beta, c, alpha, nullptr);
 }
 
 template <typename T>

@@ -14,31 +14,32 @@ void zero_columns(Matrix<T> x, std::int64_t first) {
 
 /// y = x w^T + bias
 template <typename T, typename Out>
-void forward(const OpCall& call, const models::Gemm& work) {
+void forward(const OpCall& call, const models::Gemm& work, Fp32Gemm library) {
   const Matrix<T> x = matrix<T>(call.reads[0]).columns_from(0, work.k);
   const Matrix<T> w = matrix<T>(call.reads[1]).rows_from(work.first, work.n);
   const Matrix<Out> y = part_of<Out>(call.writes[0], {work.first, work.n});
   const bool biased = call.reads.size() > 2 && (!work.row_parallel || call.facts->tp_index == 0);
   const T* bias = biased ? matrix<T>(call.reads[2]).data + work.first : nullptr;
-  multiply(x, false, w, true, Accumulate::no, y, work.scale, bias);
+  multiply(library, x, false, w, true, Accumulate::no, y, work.scale, bias);
 }
 
 /// dx = dy w
 template <typename T, typename Out>
-void input_gradient(const OpCall& call, const models::Gemm& work) {
+void input_gradient(const OpCall& call, const models::Gemm& work, Fp32Gemm library) {
   const Matrix<T> dy = part_of<T>(call.reads[0], {work.first, work.k});
   const Matrix<T> w = matrix<T>(call.reads[1]).rows_from(work.first, work.k);
   const Matrix<Out> dx = matrix<Out>(call.writes[0]);
-  multiply(dy, false, w, false, Accumulate::no, dx.columns_from(0, work.n), work.scale);
+  multiply(library, dy, false, w, false, Accumulate::no, dx.columns_from(0, work.n), work.scale);
   zero_columns(dx, work.n);
 }
 
 /// dw += dy^T x, dbias += the sum of dy's rows
 template <typename T, typename Out>
-void weight_gradient(const OpCall& call, const models::Gemm& work) {
+void weight_gradient(const OpCall& call, const models::Gemm& work, Fp32Gemm library) {
   const Matrix<T> x = matrix<T>(call.reads[0]).columns_from(0, work.n);
   const Matrix<T> dy = part_of<T>(call.reads[1], {work.first, work.m});
-  multiply(dy, true, x, false, Accumulate::yes, matrix<Out>(call.writes[0]).rows_from(work.first, work.m), work.scale);
+  multiply(library, dy, true, x, false, Accumulate::yes, matrix<Out>(call.writes[0]).rows_from(work.first, work.m),
+           work.scale);
   if (call.writes.size() < 2) return;
   Out* dbias = matrix<Out>(call.writes[1]).data + work.first;
   if constexpr (std::is_same_v<T, BFloat16>) {
@@ -49,27 +50,28 @@ void weight_gradient(const OpCall& call, const models::Gemm& work) {
 }
 
 template <typename T, typename Out>
-void run(const OpCall& call, const models::Gemm& work) {
+void run(const OpCall& call, const models::Gemm& work, Fp32Gemm library) {
   switch (work.role) {
-    case models::GemmRole::forward: return forward<T, Out>(call, work);
-    case models::GemmRole::input_grad: return input_gradient<T, Out>(call, work);
-    case models::GemmRole::weight_grad: return weight_gradient<T, Out>(call, work);
+    case models::GemmRole::forward: return forward<T, Out>(call, work, library);
+    case models::GemmRole::input_grad: return input_gradient<T, Out>(call, work, library);
+    case models::GemmRole::weight_grad: return weight_gradient<T, Out>(call, work, library);
   }
 }
 
 }  // namespace
 
 template <typename T>
-void run_gemm(const OpCall& call, const models::Gemm& work) {
-  run<T, T>(call, work);
+void run_gemm(const OpCall& call, const models::Gemm& work, Fp32Gemm library) {
+  run<T, T>(call, work, library);
 }
 
 template <>
-void run_gemm<BFloat16>(const OpCall& call, const models::Gemm& work) {
-  call.writes[0].dtype == hw::DType::bf16 ? run<BFloat16, BFloat16>(call, work) : run<BFloat16, float>(call, work);
+void run_gemm<BFloat16>(const OpCall& call, const models::Gemm& work, Fp32Gemm library) {
+  call.writes[0].dtype == hw::DType::bf16 ? run<BFloat16, BFloat16>(call, work, library)
+                                          : run<BFloat16, float>(call, work, library);
 }
 
-template void run_gemm<float>(const OpCall&, const models::Gemm&);
-template void run_gemm<double>(const OpCall&, const models::Gemm&);
+template void run_gemm<float>(const OpCall&, const models::Gemm&, Fp32Gemm);
+template void run_gemm<double>(const OpCall&, const models::Gemm&, Fp32Gemm);
 
 }  // namespace exec::cpu

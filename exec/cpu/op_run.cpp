@@ -12,9 +12,10 @@ namespace {
 template <typename T>
 struct Run {
   const OpCall& call;
+  Fp32Gemm library = Fp32Gemm::openblas;
 
-  void operator()(const models::Gemm& work) const { run_gemm<T>(call, work); }
-  void operator()(const models::GroupedGemm& work) const { run_grouped_gemm<T>(call, work); }
+  void operator()(const models::Gemm& work) const { run_gemm<T>(call, work, library); }
+  void operator()(const models::GroupedGemm& work) const { run_grouped_gemm<T>(call, work, library); }
   void operator()(const models::ExpertExchange& work) const { run_expert_exchange(call, work); }
   void operator()(const models::Attention& work) const { run_attention<T>(call, work); }
   void operator()(const models::Scan& work) const { run_scan<T>(call, work); }
@@ -39,8 +40,8 @@ struct NarrowRun {
   const OpCall& call;
   Allocator& workspace;
 
-  void operator()(const models::Gemm& work) const { run_gemm<BFloat16>(call, work); }
-  void operator()(const models::GroupedGemm& work) const { run_grouped_gemm<BFloat16>(call, work); }
+  void operator()(const models::Gemm& work) const { run_gemm<BFloat16>(call, work, Fp32Gemm::onednn); }
+  void operator()(const models::GroupedGemm& work) const { run_grouped_gemm<BFloat16>(call, work, Fp32Gemm::onednn); }
   void operator()(const models::ExpertExchange& work) const { run_expert_exchange(call, work); }
   void operator()(const models::Collective& work) const { run_collective<BFloat16>(call, work); }
   void operator()(const models::SendRecv& work) const { run_ring_step<BFloat16>(call, work); }
@@ -84,10 +85,10 @@ bool any(const OpCall& call, hw::DType dtype) {
 
 }  // namespace
 
-void run_op(const OpCall& call, Allocator& workspace) {
+void run_op(const OpCall& call, Allocator& workspace, Fp32Gemm library) {
   if (any(call, hw::DType::bf16)) return std::visit(NarrowRun{call, workspace}, call.op->work);
   any(call, hw::DType::fp64) ? std::visit(Run<double>{call}, call.op->work)
-                             : std::visit(Run<float>{call}, call.op->work);
+                             : std::visit(Run<float>{call, library}, call.op->work);
 }
 
 bool has_kernel(const models::Op& op) { return std::visit(HasKernel{}, op.work); }

@@ -2,6 +2,7 @@
 
 #include "exec/allocator.h"
 #include "exec/bfloat16.h"
+#include "exec/cpu/gemm.h"
 #include "exec/cpu/matrix.h"
 #include "exec/op_call.h"
 
@@ -10,7 +11,7 @@ namespace exec::cpu {
 /// Runs one op on the calling thread. Elements of floating-point operands are all fp64, or each fp32 or bf16; then the
 /// arithmetic is fp32, and each result is rounded once. `workspace`: for what it needs while it runs.
 /// Throws std::invalid_argument for an op that there is no kernel for.
-void run_op(const OpCall& call, Allocator& workspace);
+void run_op(const OpCall& call, Allocator& workspace, Fp32Gemm library = Fp32Gemm::openblas);
 
 /// Whether there is one.
 bool has_kernel(const models::Op& op);
@@ -28,9 +29,9 @@ Matrix<T> part_of(const View& view, const models::ColumnRange& part) {
 }
 
 template <typename T>
-void run_gemm(const OpCall& call, const models::Gemm& work);
+void run_gemm(const OpCall& call, const models::Gemm& work, Fp32Gemm library);
 template <>
-void run_gemm<BFloat16>(const OpCall& call, const models::Gemm& work);
+void run_gemm<BFloat16>(const OpCall& call, const models::Gemm& work, Fp32Gemm library);
 template <typename T>
 void run_attention(const OpCall& call, const models::Attention& work);
 template <typename T>
@@ -60,9 +61,9 @@ void run_over_experts_tp(const OpCall& call, const models::Collective& work);
 template <typename T>
 void run_routed(const OpCall& call, const models::Pointwise& work);
 template <typename T>
-void run_grouped_gemm(const OpCall& call, const models::GroupedGemm& work);
+void run_grouped_gemm(const OpCall& call, const models::GroupedGemm& work, Fp32Gemm library);
 template <>
-void run_grouped_gemm<BFloat16>(const OpCall& call, const models::GroupedGemm& work);
+void run_grouped_gemm<BFloat16>(const OpCall& call, const models::GroupedGemm& work, Fp32Gemm library);
 void run_expert_exchange(const OpCall& call, const models::ExpertExchange& work);
 /// What row weights add to the activation, forward or backward, behind its kernel.
 template <typename T>

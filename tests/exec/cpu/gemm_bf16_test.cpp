@@ -93,6 +93,14 @@ TEST_P(GemmBf16, IsThatOfFp32) {
   }
 }
 
+TEST_P(GemmBf16, Fp32ByOneDnnIsOpenBlas) {
+  for (const auto& [beta, alpha] : {std::pair{0.F, 1.F}, {1.F, 1.F}, {1.F, 0.5F}}) {
+    std::vector<float> got = c_.wide;
+    gemm_onednn(a_.in_fp32(), ta_, b_.in_fp32(), tb_, beta, {got.data(), c_.rows, c_.columns, c_.stride}, alpha);
+    expect_close(got, expected(beta, alpha, false), 0);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, GemmBf16,
                          testing::Combine(testing::Values(Shape{1, 1, 1, 0}, Shape{3, 5, 7, 0}, Shape{64, 48, 32, 0},
                                                           Shape{33, 65, 129, 0}, Shape{1, 96, 64, 0},
