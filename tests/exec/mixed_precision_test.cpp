@@ -102,15 +102,20 @@ TEST(Bf16Pipeline, AStageRoundsNothingMore) {
 
 INSTANTIATE_TEST_SUITE_P(
     Some, Bf16Layouts,
-    testing::Values(LayoutCase{"llama", R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2})"},
-                    LayoutCase{"llama", R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2, "sp": true})"},
-                    LayoutCase{"llama", R"({"gpus": 2, "gbs": 8, "mbs": 1, "zero": 1})"},
-                    LayoutCase{"llama", R"({"gpus": 4, "gbs": 8, "mbs": 1, "fsdp": 4, "zero": 3})"},
-                    LayoutCase{"llama", R"({"gpus": 4, "gbs": 8, "mbs": 1, "pp": 4, "schedule": "zb-1p"})"},
-                    LayoutCase{"llama", R"({"gpus": 2, "gbs": 8, "mbs": 1, "cp": 2})"},
-                    LayoutCase{"gpt2", R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2, "zero": 1})"},
-                    LayoutCase{"nemotron-dense", R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2, "sp": true})"},
-                    LayoutCase{"qwen3-moe", R"({"gpus": 4, "gbs": 8, "mbs": 1, "ep": 2, "tp": 2, "sp": true})"}));
+    testing::Values(
+        LayoutCase{"llama", R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2})"},
+        LayoutCase{"llama", R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2, "sp": true})"},
+        LayoutCase{"llama", R"({"gpus": 2, "gbs": 8, "mbs": 1, "zero": 1})"},
+        LayoutCase{"llama", R"({"gpus": 4, "gbs": 8, "mbs": 1, "fsdp": 4, "zero": 3})"},
+        LayoutCase{"llama", R"({"gpus": 4, "gbs": 8, "mbs": 1, "pp": 4, "schedule": "zb-1p"})"},
+        LayoutCase{"llama", R"({"gpus": 2, "gbs": 8, "mbs": 1, "cp": 2})"},
+        LayoutCase{"llama", R"({"gpus": 2, "gbs": 8, "mbs": 1, "cp": 2, "extra": {"cp_comm_type": "a2a"}})"},
+        LayoutCase{"llama", R"({"gpus": 2, "gbs": 8, "mbs": 1, "cp": 2, "extra": {"cp_comm_type": "all_gather"}})"},
+        LayoutCase{"wan", R"({"gpus": 2, "gbs": 8, "mbs": 2, "cp": 2, "zero": 1})"},
+        LayoutCase{"qwen3-moe", R"({"gpus": 4, "gbs": 8, "mbs": 1, "ep": 2, "etp": 2, "tp": 2, "sp": true})"},
+        LayoutCase{"gpt2", R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2, "zero": 1})"},
+        LayoutCase{"nemotron-dense", R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2, "sp": true})"},
+        LayoutCase{"qwen3-moe", R"({"gpus": 4, "gbs": 8, "mbs": 1, "ep": 2, "tp": 2, "sp": true})"}));
 
 }  // namespace
 }  // namespace exec
