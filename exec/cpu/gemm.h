@@ -18,7 +18,7 @@ void gemm(ConstMatrix<T> a, bool transpose_a, ConstMatrix<T> b, bool transpose_b
           Matrix<T> c, std::type_identity_t<T> alpha = 1);
 
 /// c = alpha op(a) op(b) + beta c + bias with operands in bf16 and all sums in fp32; T is float or BFloat16, to which
-/// each element is rounded once. bias [n] or null. By oneDNN where the build has it, else by the gemm above on widened
+/// each element is rounded once. bias [n] or null. By oneDNN where there is one for it, else by the gemm above on widened
 /// copies.
 template <typename T>
 void gemm_bf16(Matrix<const BFloat16> a, bool transpose_a, Matrix<const BFloat16> b, bool transpose_b, float beta,

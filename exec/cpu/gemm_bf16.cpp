@@ -86,14 +86,15 @@ void widened_gemm_bf16(Matrix<const BFloat16> a, bool transpose_a, Matrix<const 
 template <typename T>
 void gemm_bf16(Matrix<const BFloat16> a, bool transpose_a, Matrix<const BFloat16> b, bool transpose_b, float beta,
                Matrix<T> c, float alpha, const BFloat16* bias) {
-  if (!has_onednn() || empty(a, transpose_a, c))
+  if (!has_onednn(hw::DType::bf16) || empty(a, transpose_a, c))
     return widened_gemm_bf16<T>(a, transpose_a, b, transpose_b, beta, c, alpha, bias);
   by_onednn(hw::DType::bf16, a, transpose_a, b, transpose_b, beta, c, alpha, bias);
 }
 
 void gemm_onednn(Matrix<const float> a, bool transpose_a, Matrix<const float> b, bool transpose_b, float beta,
                  Matrix<float> c, float alpha) {
-  if (!has_onednn() || empty(a, transpose_a, c)) return gemm<float>(a, transpose_a, b, transpose_b, beta, c, alpha);
+  if (!has_onednn(hw::DType::fp32) || empty(a, transpose_a, c))
+    return gemm<float>(a, transpose_a, b, transpose_b, beta, c, alpha);
   by_onednn<float, float>(hw::DType::fp32, a, transpose_a, b, transpose_b, beta, c, alpha, nullptr);
 }
 

@@ -39,7 +39,12 @@ dnnl::primitive_attr attributes(const Matmul& matmul) {
 
 }  // namespace
 
-bool has_onednn() { return true; }
+bool has_onednn(hw::DType input) {
+  // Each instruction set has the bits of those below it.
+  static const auto kHas = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+  constexpr auto kNeeded = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
+  return input != hw::DType::bf16 || (kHas & kNeeded) == kNeeded;
+}
 
 void onednn_matmul(const Matmul& matmul) {
   omp_set_num_threads(1);  // of this thread: a rank is one thread
@@ -67,7 +72,7 @@ void onednn_matmul(const Matmul& matmul) {
 
 #else
 
-bool has_onednn() { return false; }
+bool has_onednn(hw::DType) { return false; }
 
 void onednn_matmul(const Matmul&) { throw std::logic_error("this build has no oneDNN"); }
 

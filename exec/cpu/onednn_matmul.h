@@ -25,8 +25,8 @@ struct Matmul {
   const void* bias = nullptr;  ///< [n], or none
 };
 
-/// Whether this build has oneDNN.
-bool has_onednn();
+/// Whether this build has oneDNN, and it multiplies operands of that type on this CPU: bf16 needs AVX-512.
+bool has_onednn(hw::DType input);
 
 /// By oneDNN, on the calling thread alone. Only where has_onednn().
 void onednn_matmul(const Matmul& matmul);

@@ -81,6 +81,17 @@ TEST(Bf16Optimizer, FormatsRound) {
     EXPECT_LT(furthest(train(tiny_run("llama", overrides), 20).losses, expected), 2e-2) << overrides;
 }
 
+/// In two runs of a layout every sum is made in the same order.
+TEST(Bf16Bits, AreTheSameTwice) {
+  for (const char* layout : {R"({"gpus": 4, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "zero": 1})",
+                             R"({"gpus": 4, "gbs": 8, "mbs": 1, "cp": 2, "fsdp": 4, "zero": 3})"}) {
+    const models::Run run = tiny_run("llama", in_bf16(layout));
+    const Trained first = train(run, 3), second = train(run, 3);
+    EXPECT_EQ(first.losses, second.losses) << layout;
+    for (const auto& [name, whole] : first.weights) EXPECT_EQ(whole.values, second.weights.at(name).values) << layout;
+  }
+}
+
 // ---- Layouts ----
 
 class Bf16Layouts : public testing::TestWithParam<LayoutCase> {};

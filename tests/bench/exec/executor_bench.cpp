@@ -182,7 +182,7 @@ double share_of_rate(const Measured& step, double flops, const Measured& gemms, 
 
 bool compare(exec::Transport& transport, int rounds) {
   using exec::cpu::Fp32Gemm;
-  const bool onednn = exec::cpu::has_onednn();
+  const bool onednn = exec::cpu::has_onednn(hw::DType::bf16);
   Training fp32("fp32", transport, Fp32Gemm::openblas), by_onednn("fp32", transport, Fp32Gemm::onednn);
   Training bf16("bf16", transport, Fp32Gemm::openblas);
   GemmsOfStep<float> fp32_gemms(fp32.program());
@@ -216,7 +216,7 @@ bool compare(exec::Transport& transport, int rounds) {
     print_figure("fp32 step by oneDNN over its GEMMs alone", share_of_rate(all[5], flops, all[6], gemm_flops));
     print_figure("bf16 step over fp32 step by oneDNN", all[5].time() / all[2].time());
   } else {
-    std::puts("this build has no oneDNN: bf16 is widened to fp32");
+    std::puts("no oneDNN for this CPU: bf16 is widened to fp32");
   }
   return of_gemm >= kGemmBar && (!has_amx() || speedup >= kBf16Bar);
 }
@@ -225,7 +225,7 @@ bool compare(exec::Transport& transport, int rounds) {
 }  // namespace bench
 
 int main(int argc, char** argv) {
-  const int rounds = argc > 1 ? std::atoi(argv[1]) : 40;
+  const int rounds = argc > 1 ? std::atoi(argv[1]) : 20;
   bool passed = false;
   exec::run_thread_ranks(1, [&](exec::Transport& transport) { passed = bench::compare(transport, rounds); });
   return passed ? 0 : 1;
