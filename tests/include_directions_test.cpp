@@ -29,7 +29,7 @@ const std::vector<Rule>& rules() {
       {"models/recipes/", {"models", "hw"}, {"yaml-cpp/", "toml++/"}},
       {"models/", {"models", "hw"}, {"boost/"}},
       {"sim/", {"sim", "models", "hw"}, {"tbb/", "oneapi/tbb"}},
-      {"exec/cpu/", {"exec", "models", "hw"}, {"cblas.h", "dnnl", "oneapi/dnnl", "omp.h", "mpi.h"}},
+      {"exec/cpu/", {"exec", "models", "hw"}, {"cblas.h", "dnnl", "oneapi/dnnl", "mpi.h"}},
       {"exec/cuda/", {"exec", "models", "hw"}, {"cu", "nccl", "cooperative_groups", "mma.h"}},
       {"exec/", {"exec", "models", "hw"}, {}},
       {"bench/mpi/", {"exec", "models", "hw"}, {"mpi.h"}},

@@ -3,10 +3,10 @@
 #include <stdexcept>
 
 #ifdef STEPCAST_ONEDNN
-#include <omp.h>
-
 #include <dnnl.hpp>
 #include <unordered_map>
+
+extern "C" void omp_set_num_threads(int);  // of the OpenMP that oneDNN runs on
 #endif
 
 namespace exec::cpu {
