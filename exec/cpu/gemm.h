@@ -53,7 +53,7 @@ template <typename T>
 void bias_gradient(ConstMatrix<T> dy, T* db);
 /// The sum is in fp32; T is float or BFloat16.
 template <typename T>
-void bias_gradient_bf16(Matrix<const BFloat16> dy, T* db);
+void bias_gradient_bf16(Matrix<const BFloat16> dy, Pointer<T> db);
 
 // ---- Inline ----
 

@@ -99,12 +99,12 @@ void gemm_onednn(Matrix<const float> a, bool transpose_a, Matrix<const float> b,
 }
 
 template <typename T>
-void bias_gradient_bf16(Matrix<const BFloat16> dy, T* db) {
+void bias_gradient_bf16(Matrix<const BFloat16> dy, Pointer<T> db) {
   Scratch<float> wide(dy.rows, dy.columns);
   widen_all(dy, wide.view());
   std::vector<float> sum(static_cast<std::size_t>(dy.columns));
   bias_gradient<float>(wide.view(), sum.data());
-  add_to_row(sum, db);
+  add_to_row<T>(sum, db);
 }
 
 #define EXEC_INSTANTIATE(T)                                                                                        \
@@ -112,7 +112,7 @@ void bias_gradient_bf16(Matrix<const BFloat16> dy, T* db) {
                                      float, const BFloat16*);                                                      \
   template void gemm_bf16<T>(Matrix<const BFloat16>, bool, Matrix<const BFloat16>, bool, float, Matrix<T>, float,  \
                              const BFloat16*);                                                                     \
-  template void bias_gradient_bf16<T>(Matrix<const BFloat16>, T*);
+  template void bias_gradient_bf16<T>(Matrix<const BFloat16>, Pointer<T>);
 EXEC_INSTANTIATE(float)
 EXEC_INSTANTIATE(BFloat16)
 

@@ -41,9 +41,9 @@ dnnl::primitive_attr attributes(const Matmul& matmul) {
 
 bool has_onednn(hw::DType input) {
   // Each instruction set has the bits of those below it.
-  static const auto kHas = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+  static const auto has = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
   constexpr auto kNeeded = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
-  return input != hw::DType::bf16 || (kHas & kNeeded) == kNeeded;
+  return input != hw::DType::bf16 || (has & kNeeded) == kNeeded;
 }
 
 void onednn_matmul(const Matmul& matmul) {

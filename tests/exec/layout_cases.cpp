@@ -193,7 +193,7 @@ std::vector<LayoutCase> diffusion() {
 }
 
 std::vector<LayoutCase> bf16() {
-  const char* const kOptimizers[] = {R"({"name": "adam"})", R"({"state_dtype": "bf16"})"};
+  const char* const optimizers[] = {R"({"name": "adam"})", R"({"state_dtype": "bf16"})"};
   const std::vector<LayoutCase> layouts = {
       {"llama", R"({"gpus": 1, "gbs": 8, "mbs": 2})"},
       {"llama", R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2, "sp": true})"},
@@ -209,7 +209,7 @@ std::vector<LayoutCase> bf16() {
       {"wan", R"({"gpus": 2, "gbs": 8, "mbs": 2, "cp": 2})"},
   };
   std::vector<LayoutCase> cases;
-  for (const char* optimizer : kOptimizers) {
+  for (const char* optimizer : optimizers) {
     for (const LayoutCase& one : layouts) {
       nlohmann::json run = nlohmann::json::parse(one.overrides);
       run["precision"] = "bf16";

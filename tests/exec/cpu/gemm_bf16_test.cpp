@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <tuple>
@@ -75,8 +76,8 @@ class GemmBf16 : public testing::TestWithParam<std::tuple<Shape, bool, bool>> {
     expect_close(wide, right, 0);
     std::vector<BFloat16> narrow = c_.narrow;
     to_bf16(a_.in_bf16(), ta_, b_.in_bf16(), tb_, beta, {narrow.data(), c_.rows, c_.columns, c_.stride}, alpha, bias);
-    std::vector<float> widened;
-    for (const BFloat16 x : narrow) widened.push_back(to_float(x));
+    std::vector<float> widened(narrow.size());
+    std::transform(narrow.begin(), narrow.end(), widened.begin(), to_float);
     expect_close(widened, right, 1.0 / 256);
   }
 
