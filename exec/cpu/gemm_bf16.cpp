@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <cassert>
 #include <type_traits>
 #include <vector>
@@ -14,24 +13,6 @@ namespace {
 
 void widen_all(Matrix<const BFloat16> from, Matrix<float> to) {
   for (std::int64_t i = 0; i < from.rows; ++i) widen(from.row(i), from.columns, to.row(i));
-}
-
-/// Row vectors that are summed up in fp32.
-template <typename T>
-void add_to_row(const std::vector<float>& sum, T* to) {
-  std::vector<float> all(sum.size());
-  const auto n = static_cast<std::int64_t>(sum.size());
-  if constexpr (std::is_same_v<T, BFloat16>) {
-    widen(to, n, all.data());
-  } else {
-    all.assign(to, to + n);
-  }
-  for (std::size_t j = 0; j < all.size(); ++j) all[j] += sum[j];
-  if constexpr (std::is_same_v<T, BFloat16>) {
-    narrow(all.data(), n, to);
-  } else {
-    std::copy(all.begin(), all.end(), to);
-  }
 }
 
 template <typename T, typename Out>
@@ -102,9 +83,14 @@ template <typename T>
 void bias_gradient_bf16(Matrix<const BFloat16> dy, Pointer<T> db) {
   Scratch<float> wide(dy.rows, dy.columns);
   widen_all(dy, wide.view());
-  std::vector<float> sum(static_cast<std::size_t>(dy.columns));
-  bias_gradient<float>(wide.view(), sum.data());
-  add_to_row<T>(sum, db);
+  if constexpr (std::is_same_v<T, float>) {
+    bias_gradient<float>(wide.view(), db);
+  } else {
+    std::vector<float> sum(static_cast<std::size_t>(dy.columns));
+    widen(db, dy.columns, sum.data());
+    bias_gradient<float>(wide.view(), sum.data());
+    narrow(sum.data(), dy.columns, db);
+  }
 }
 
 #define EXEC_INSTANTIATE(T)                                                                                        \
