@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <deque>
 #include <filesystem>
 #include <map>
 #include <string_view>
@@ -13,6 +14,7 @@
 #include "exec/checkpoint_file.h"
 #include "exec/checkpoint_manifest.h"
 #include "exec/durable_file.h"
+#include "exec/element.h"
 #include "hw/error_text.h"
 #include "hw/input_error.h"
 #include "models/numerics.h"
@@ -77,13 +79,27 @@ std::byte* elements_in(const View& buffer, const Parameter& p, std::int64_t buff
          static_cast<std::size_t>(p.offset + element - buffer_first) * width_of(buffer);
 }
 
-std::span<const std::byte> bytes_in(const View& buffer, const Parameter& p, std::int64_t buffer_first,
-                                    ElementRange range) {
-  return {elements_in(buffer, p, buffer_first, range.first),
-          static_cast<std::size_t>(range.last - range.first) * width_of(buffer)};
+/// Files hold fp64 or fp32, which is exact for bf16 too.
+hw::DType saved_type(const models::Run& run) {
+  return run.precision == models::Precision::fp64 ? hw::DType::fp64 : hw::DType::fp32;
 }
 
-ParameterToSave to_save(const ParameterGroup& group, const Parameter& p, ElementRange range) {
+/// Copies of what is kept in bf16, until the file is written.
+using Widened = std::deque<std::vector<float>>;
+
+std::span<const std::byte> bytes_in(const View& buffer, const Parameter& p, std::int64_t buffer_first,
+                                    ElementRange range, Widened& copies) {
+  const auto count = static_cast<std::size_t>(range.last - range.first);
+  if (buffer.dtype != hw::DType::bf16)
+    return {elements_in(buffer, p, buffer_first, range.first), count * width_of(buffer)};
+  std::vector<float>& copy = copies.emplace_back(count);
+  for (std::size_t i = 0; i < count; ++i)
+    copy[i] = static_cast<float>(element(buffer, p.offset + range.first - buffer_first + static_cast<std::int64_t>(i)));
+  return std::as_bytes(std::span<const float>(copy));
+}
+
+ParameterToSave to_save(const ParameterGroup& group, const Parameter& p, ElementRange range, Widened& copies) {
+  const bool mastered = p.trained && group.master.buffer != nullptr;
   ParameterToSave one{.saved = {.name = p.name,
                                 .whole_rows = p.whole_rows,
                                 .whole_columns = p.whole_columns,
@@ -92,12 +108,13 @@ ParameterToSave to_save(const ParameterGroup& group, const Parameter& p, Element
                                 .first = range.first,
                                 .last = range.last,
                                 .moments = p.trained},
-                      .weights = bytes_in(group.weights, p, first_weight(group), range),
+                      .weights = mastered ? bytes_in(group.master, p, group.first_owned(), range, copies)
+                                          : bytes_in(group.weights, p, first_weight(group), range, copies),
                       .first_moments = {},
                       .second_moments = {}};
   if (p.trained) {
-    one.first_moments = bytes_in(group.first_moments, p, group.first_owned(), range);
-    one.second_moments = bytes_in(group.second_moments, p, group.first_owned(), range);
+    one.first_moments = bytes_in(group.first_moments, p, group.first_owned(), range, copies);
+    one.second_moments = bytes_in(group.second_moments, p, group.first_owned(), range, copies);
   }
   return one;
 }
@@ -116,6 +133,13 @@ std::vector<std::int64_t> inverse(const std::vector<std::int64_t>& places, std::
   for (std::size_t i = 0; i < places.size(); ++i)
     at[static_cast<std::size_t>(places[i])] = static_cast<std::int64_t>(i);
   return at;
+}
+
+template <typename T>
+T value_of(const std::vector<std::byte>& data, std::int64_t index) {
+  T value;
+  std::memcpy(&value, data.data() + static_cast<std::size_t>(index) * sizeof value, sizeof value);
+  return value;
 }
 
 /// A parameter of this rank while it is put together from files.
@@ -165,12 +189,15 @@ class Filling {
     return r < 0 || c < 0 ? -1 : r * parameter_.columns + c;
   }
 
+  double value_at(const std::vector<std::byte>& data, std::int64_t index) const {
+    if (group_.weights.dtype == hw::DType::fp64) return value_of<double>(data, index);
+    return static_cast<double>(value_of<float>(data, index));
+  }
+
   void put(std::int64_t mine, const std::vector<std::byte>& data, std::int64_t from, const SavedParameter& saved) {
-    const std::size_t width = width_of(group_.weights);
     const std::int64_t part = saved.last - saved.first;
     const auto copy = [&](const View& buffer, std::int64_t buffer_first, std::int64_t block) {
-      std::memcpy(elements_in(buffer, parameter_, buffer_first, mine),
-                  data.data() + static_cast<std::size_t>(block * part + from) * width, width);
+      set_element(buffer, parameter_.offset + mine - buffer_first, value_at(data, block * part + from));
     };
     const ElementRange weights = held_weights(group_, parameter_), moments = held_moments(group_, parameter_);
     if (mine >= weights.first && mine < weights.last) {
@@ -178,6 +205,7 @@ class Filling {
       has_weight_[static_cast<std::size_t>(mine)] = true;
     }
     if (!saved.moments || mine < moments.first || mine >= moments.last) return;
+    if (group_.master.buffer) copy(group_.master, group_.first_owned(), 0);
     copy(group_.first_moments, group_.first_owned(), 1);
     copy(group_.second_moments, group_.first_owned(), 2);
     has_moments_[static_cast<std::size_t>(mine)] = true;
@@ -199,7 +227,7 @@ void check_sizes(const CheckpointFile& file, const SavedParameter& saved, const 
 }
 
 void check_manifest(const std::string& path, const CheckpointManifest& manifest, const models::Run& run) {
-  const hw::DType dtype = models::storage_type(run.precision);
+  const hw::DType dtype = saved_type(run);
   if (manifest.model_hash != model_hash(run))
     refuse(path, "is of another model: must be of the run's (" + run.model.name + "), got " +
                      (manifest.model == run.model.name ? "other dimensions" : manifest.model));
@@ -241,14 +269,15 @@ void save_checkpoint(const std::string& folder, std::int64_t step, const models:
   CheckpointManifest manifest{.step = step,
                               .model = run.model.name,
                               .model_hash = model_hash(run),
-                              .dtype = models::storage_type(run.precision),
+                              .dtype = saved_type(run),
                               .layout = saved_layout(run.layout),
                               .files = std::vector<FileStamp>(ranks)};
+  Widened copies;
   std::vector<ParameterToSave> parameters;
   for (const ParameterGroup& group : executor.parameters().groups())
     for (const Parameter& p : group.parameters)
       if (const ElementRange range = written(group, p, grid); range.first < range.last)
-        parameters.push_back(to_save(group, p, range));
+        parameters.push_back(to_save(group, p, range, copies));
   make_folder(checkpoint);
   const FileStamp mine = write_checkpoint_file(rank_file(checkpoint, me),
                                                {.model_hash = manifest.model_hash,

@@ -15,6 +15,13 @@ struct AdamWStep {
   std::int64_t step = 1;       ///< from 1, for the bias correction
 };
 
+/// What an optimizer works on, element by element.
+struct OptimizerViews {
+  View gradients, weights;
+  View master = {};  ///< fp32 weights that are updated, and then rounded into `weights`; without a buffer: none
+  View first_moments, second_moments;
+};
+
 /// What can run ops: memory, streams and kernels, and nothing that decides. One thread calls it.
 class Device {
  public:
@@ -36,12 +43,12 @@ class Device {
   virtual void synchronize() = 0;
 
   virtual void fill_zero(const View& view, models::Stream stream) = 0;
+  /// Where the formats differ, each element is rounded.
   virtual void copy(const View& from, const View& to, models::Stream stream) = 0;
   /// to += from
   virtual void add(const View& from, const View& to, models::Stream stream) = 0;
   /// `id` names it in the records.
-  virtual void adamw(const AdamWStep& step, const View& gradients, const View& weights, const View& first_moments,
-                     const View& second_moments, std::int64_t id) = 0;
+  virtual void adamw(const AdamWStep& step, const OptimizerViews& views, std::int64_t id) = 0;
   /// *total += factor times the sum of the elements.
   virtual void add_sum(const View& view, double factor, double* total, models::Stream stream) = 0;
   /// Waits for it. Elements are summed in order.

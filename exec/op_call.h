@@ -60,6 +60,9 @@ struct OpCall {
   const RankFacts* facts = nullptr;
   std::shared_ptr<ExpertRouting> routing = {};  ///< of the block's experts
   double loss_factor = 0;                       ///< of a loss: its weight in the total, over the tokens of the batch
+  std::uint16_t added_to = 0;                   ///< bit i: the op adds to writes[i], a parameter's gradient
+
+  bool adds_to(int write) const { return (added_to >> write & 1) != 0; }
 };
 
 }  // namespace exec

@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "exec/element.h"
 #include "models/expand.h"
 
 namespace exec {
@@ -33,16 +34,6 @@ View part(const View& whole, std::int64_t offset, std::int64_t rows, std::int64_
   return view;
 }
 
-View new_view(Device& device, std::int64_t elements, hw::DType dtype) {
-  const auto bytes = static_cast<std::size_t>(static_cast<double>(elements) * hw::bytes_per_element(dtype));
-  return {.buffer = device.allocate(bytes), .rows = 1, .columns = elements, .dtype = dtype};
-}
-
-template <typename T>
-void set(const View& view, std::int64_t index, double value) {
-  static_cast<T*>(view.data())[index] = static_cast<T>(value);
-}
-
 }  // namespace
 
 Parameters::Parameters(const models::Run& run, const models::StepProgram& program, const RankGrid& grid,
@@ -65,7 +56,7 @@ Parameters::Parameters(const models::Run& run, const models::StepProgram& progra
     for (BlockInstance& instance : blocks_) add_weights(run, program, grid, instance, shared);
   for (ParameterGroup& group : groups_) {
     lay_out(group);
-    allocate(group, device, models::storage_type(run.precision));
+    allocate(group, device, run);
     initialise(group, run.train);
   }
 }
@@ -135,12 +126,17 @@ void Parameters::lay_out(ParameterGroup& group) const {
   group.total = next;
 }
 
-void Parameters::allocate(ParameterGroup& group, Device& device, hw::DType dtype) const {
-  group.weights = new_view(device, group.weights_sharded ? group.total / group.shards : group.total, dtype);
-  if (!group.late_gradients) group.gradients = new_view(device, group.trained, dtype);
-  group.first_moments = new_view(device, group.owned(), dtype);
-  group.second_moments = new_view(device, group.owned(), dtype);
-  for (const View& states : {group.weights, group.first_moments, group.second_moments})
+void Parameters::allocate(ParameterGroup& group, Device& device, const models::Run& run) const {
+  const models::Traits& traits = run.traits;
+  group.gathered_type = models::storage_type(run.precision);
+  group.gradient_type = traits.grad_dtype;
+  group.weights =
+      new_buffer(device, group.weights_sharded ? group.total / group.shards : group.total, traits.param_dtype);
+  if (!group.late_gradients) group.gradients = new_buffer(device, group.trained, traits.grad_dtype);
+  group.first_moments = new_buffer(device, group.owned(), traits.moment_dtype);
+  group.second_moments = new_buffer(device, group.owned(), traits.moment_dtype);
+  if (traits.master_weights) group.master = new_buffer(device, group.owned(), hw::DType::fp32);
+  for (const View& states : {group.weights, group.first_moments, group.second_moments, group.master})
     device.fill_zero(states, models::Stream::compute);
   device.synchronize();
 }
@@ -154,8 +150,10 @@ void Parameters::initialise(ParameterGroup& group, const models::TrainSpec& trai
       if (place < first || place >= last) continue;
       const double value =
           first_value(parameter, i / parameter.columns, i % parameter.columns, train.seed, train.init_std);
-      group.weights.dtype == hw::DType::fp64 ? set<double>(group.weights, place - first, value)
-                                             : set<float>(group.weights, place - first, value);
+      set_element(group.weights, place - first, value);
+      const std::int64_t owned = place - group.first_owned();
+      if (group.master.buffer && parameter.trained && owned >= 0 && owned < group.owned())
+        set_element(group.master, owned, value);
     }
   }
 }
@@ -166,8 +164,9 @@ const BlockInstance& Parameters::owner(std::size_t group) const {
   throw std::logic_error("a group of parameters without a block");
 }
 
-View Parameters::new_whole(const ParameterGroup& group, Device& device, std::int64_t elements) {
-  return new_view(device, elements, group.weights.dtype);
+View Parameters::new_buffer(Device& device, std::int64_t elements, hw::DType dtype) {
+  const auto bytes = static_cast<std::size_t>(static_cast<double>(elements) * hw::bytes_per_element(dtype));
+  return {.buffer = device.allocate(bytes), .rows = 1, .columns = elements, .dtype = dtype};
 }
 
 View Parameters::weight(const BlockInstance& block, models::TensorId tensor) const {

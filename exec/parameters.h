@@ -32,6 +32,8 @@ struct ParameterGroup {
   View gradients;                      ///< [trained], or this rank's shard
   View whole_gradients;                ///< FSDP: [trained] during a backward pass
   View first_moments, second_moments;  ///< of the owned elements
+  View master;                         ///< fp32 weights of the owned elements, where `weights` are rounded ones
+  hw::DType gathered_type = hw::DType::fp32, gradient_type = hw::DType::fp32;
 
   /// Trained elements whose states this rank owns: [first, last).
   std::int64_t first_owned() const { return trained / shards * index; }
@@ -65,8 +67,8 @@ class Parameters {
   /// The block whose weights are in the group.
   const BlockInstance& owner(std::size_t group) const;
 
-  /// An uninitialised buffer of the group's type.
-  static View new_whole(const ParameterGroup& group, Device& device, std::int64_t elements);
+  /// An uninitialised buffer.
+  static View new_buffer(Device& device, std::int64_t elements, hw::DType dtype);
   View weight(const BlockInstance& block, models::TensorId tensor) const;
   View gradient(const BlockInstance& block, models::TensorId weight) const;
 
@@ -78,7 +80,7 @@ class Parameters {
                    BlockInstance& instance, bool shared);
   ParameterGroup new_group(const models::Run& run, const RankGrid& grid, bool expert) const;
   void lay_out(ParameterGroup& group) const;
-  void allocate(ParameterGroup& group, Device& device, hw::DType dtype) const;
+  void allocate(ParameterGroup& group, Device& device, const models::Run& run) const;
   void initialise(ParameterGroup& group, const models::TrainSpec& train) const;
 
   std::vector<BlockInstance> blocks_;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "exec/diffusion_source.h"
+#include "exec/element.h"
 #include "exec/rank_executor.h"
 
 namespace exec {
@@ -12,11 +13,6 @@ using models::Phase;
 using models::TensorKind;
 
 std::size_t at(models::TensorId id) { return static_cast<std::size_t>(id); }
-
-void set(const View& view, std::int64_t index, double value) {
-  if (view.dtype == hw::DType::fp64) static_cast<double*>(view.data())[index] = value;
-  else static_cast<float*>(view.data())[index] = static_cast<float>(value);
-}
 
 /// The group of ranks that an op talks to, if it does.
 struct GroupOf {
@@ -97,7 +93,11 @@ void RankExecutor::run_op(const BlockInstance& instance, const models::Op& op, c
     if (call.reads[call.reads.size() - 1].written.stream != op.stream)
       device_.wait(op.stream, call.reads[call.reads.size() - 1].written);
   }
-  for (const models::TensorId write : op.writes) call.writes.push_back(operand(instance, write, tensors));
+  for (const models::TensorId write : op.writes) {
+    const bool adds = block(instance).tensors[at(write)].kind == TensorKind::weight_gradient;
+    if (adds) call.added_to |= static_cast<std::uint16_t>(1 << call.writes.size());
+    call.writes.push_back(operand(instance, write, tensors));
+  }
   if (const models::GroupKind* kind = std::visit(GroupOf{}, op.work)) call.group = &communicator(*kind);
   const bool mtp = block(instance).kind == models::BlockKind::mtp;
   call.loss_factor = facts_.loss_factor * (mtp ? kMtpLoss / run_.model.mtp.depth : 1);
@@ -182,7 +182,8 @@ void RankExecutor::fill_patches(const models::Tensor& tensor, std::int64_t first
   for (std::int64_t i = 0; i < to.rows; ++i) {
     const std::int64_t place = i % rows;
     const std::int64_t position = divided ? facts_.mine()[static_cast<std::size_t>(place)] : place;
-    for (const double value : source.row(tensor.name, first_sequence + i / rows, position)) set(to, next++, value);
+    for (const double value : source.row(tensor.name, first_sequence + i / rows, position))
+      set_element(to, next++, value);
   }
 }
 

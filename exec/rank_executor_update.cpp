@@ -106,13 +106,19 @@ void RankExecutor::begin_gather(const BlockInstance& instance, std::int64_t task
     }
     ++group.users;
     if (group.gathered.buffer) continue;
-    group.gathered = parameters_.new_whole(group, device_, group.total);
+    group.gathered = parameters_.new_buffer(device_, group.total, group.gathered_type);
     if (group.shards == 1) {
       device_.copy(group.weights, group.gathered, models::Stream::compute);
       continue;
     }
+    View mine = group.weights;
+    if (mine.dtype != group.gathered_type) {
+      mine = slice(group.gathered, mine.columns * group.index, mine.columns);
+      device_.copy(group.weights, mine, models::Stream::compute);
+      device_.wait(models::Stream::dp_comm, device_.record(models::Stream::compute));
+    }
     const Transfer gather = take(left, group.over, index, models::OpList::gather);
-    launch_collective(gather, group.weights, group.gathered);
+    launch_collective(gather, mine, group.gathered);
     group.gathered.written = device_.record(gather.op->stream);
   }
 }
@@ -154,11 +160,11 @@ void RankExecutor::begin_gradients(const BlockInstance& instance) {
     ParameterGroup& group = parameters_.groups()[index];
     if (group.trained == 0) continue;
     if (!group.weights_sharded && !group.gradients.buffer) {
-      group.gradients = parameters_.new_whole(group, device_, group.trained);
+      group.gradients = parameters_.new_buffer(device_, group.trained, group.gradient_type);
       device_.fill_zero(group.gradients, models::Stream::compute);
     }
     if (!group.weights_sharded || group.whole_gradients.buffer) continue;
-    group.whole_gradients = parameters_.new_whole(group, device_, group.trained);
+    group.whole_gradients = parameters_.new_buffer(device_, group.trained, group.gradient_type);
     device_.fill_zero(group.whole_gradients, models::Stream::compute);
   }
 }
@@ -226,7 +232,7 @@ void RankExecutor::reduce_shard(std::size_t index, std::vector<Transfer>& left) 
   if (group.gradients.buffer) {
     device_.add(share, group.gradients, models::Stream::compute);
   } else {
-    group.gradients = parameters_.new_whole(group, device_, group.owned());
+    group.gradients = parameters_.new_buffer(device_, group.owned(), group.gradient_type);
     device_.copy(share, group.gradients, models::Stream::compute);
   }
   group.whole_gradients = {};
@@ -256,7 +262,8 @@ void RankExecutor::share_embedding_gradient() {
       const auto pp = grid_.members(GroupKind::pp);
       const int other = grid_.index(GroupKind::pp) == 0 ? pp.back() : pp.front();
       const View mine = slice(group.gradients, parameter.offset, parameter.elements());
-      const auto bytes = static_cast<std::size_t>(static_cast<double>(mine.elements()) * hw::bytes_per_element(dtype_));
+      const auto bytes =
+          static_cast<std::size_t>(static_cast<double>(mine.elements()) * hw::bytes_per_element(mine.dtype));
       View theirs = mine;
       theirs.offset = 0;
       theirs.buffer = device_.allocate(bytes);
@@ -276,7 +283,7 @@ void RankExecutor::sum_over_tp() {
       const auto [first, last] = owned_range(group, parameter);
       if (first == last) continue;
       const View mine = slice(group.gradients, in_gradients(group, first), last - first);
-      communicator(GroupKind::tp).all_reduce(mine.data(), mine.data(), mine.elements(), dtype_);
+      communicator(GroupKind::tp).all_reduce(mine.data(), mine.data(), mine.elements(), mine.dtype);
     }
   }
 }
@@ -325,9 +332,13 @@ void RankExecutor::update(std::int64_t step, double norm) {
       adamw.weight_decay = parameter.weight->decayed ? train.weight_decay : 0;
       const std::int64_t count = last - first, state = first - group.first_owned();
       const std::int64_t weight = group.weights_sharded ? state : first;
-      device_.adamw(adamw, slice(group.gradients, in_gradients(group, first), count),
-                    slice(group.weights, weight, count), slice(group.first_moments, state, count),
-                    slice(group.second_moments, state, count), kOptimizer);
+      device_.adamw(adamw,
+                    {.gradients = slice(group.gradients, in_gradients(group, first), count),
+                     .weights = slice(group.weights, weight, count),
+                     .master = slice(group.master, state, count),
+                     .first_moments = slice(group.first_moments, state, count),
+                     .second_moments = slice(group.second_moments, state, count)},
+                    kOptimizer);
     }
     group.newest = false;
     if (group.late_gradients) group.gradients = {};  // they come with the next step's first backward pass

@@ -15,16 +15,32 @@ using models::StepProgram;
 
 struct Rule {
   bool broken;
-  const char* text;
+  std::string text;
 };
+
+bool computed(hw::DType dtype) {
+  return dtype == hw::DType::fp64 || dtype == hw::DType::fp32 || dtype == hw::DType::bf16;
+}
 
 /// What the executor as a whole leaves out, whatever ops there are.
 std::vector<Rule> rules(const Run& run, const StepProgram& program) {
   const models::Layout& l = run.layout;
   const models::Traits& t = run.traits;
   return {
-      {run.precision != models::Precision::fp32 && run.precision != models::Precision::fp64,
-       "precision: must be fp32 or fp64, the executor has no others yet"},
+      {run.precision != models::Precision::fp64 && run.precision != models::Precision::fp32 &&
+           run.precision != models::Precision::bf16,
+       "precision: must be fp64, fp32 or bf16, the executor has no others yet"},
+      {!computed(t.param_dtype) || !computed(t.grad_dtype) || !computed(t.moment_dtype),
+       "optimizer: weights, gradients and moments must be kept in fp64, fp32 or bf16"},
+      {t.param_dtype != models::storage_type(run.precision) && l.fsdp == 0,
+       "optimizer.param_dtype: must be the precision's, only FSDP gathers weights that it rounds"},
+      {t.master_weights && t.param_dtype != hw::DType::bf16,
+       "optimizer.main_params: must be absent where weights are not bf16"},
+      {t.grad_reduce_dtype != t.grad_dtype,
+       "optimizer.grad_reduce_dtype: must be the type that gradients are kept in (" +
+           std::string(hw::name(t.grad_dtype)) + ")"},
+      {t.param_gather_dtype != models::storage_type(run.precision),
+       "optimizer: weights must be gathered in the precision's type"},
       {t.offload_layers > 0 || !t.offload_modules.empty(), "offloading of activations is predicted only"},
       {run.model.mtp.depth > 1, "multi-token prediction is trained with one depth only"},
       {run.model.rope_scaling, "rope_scaling of the model is not read"},
@@ -122,17 +138,20 @@ hw::Bytes state_bytes(const Run& run, const StepProgram& program) {
     if (l.fsdp > 0) return expert ? l.expert_dp() : l.fsdp;
     return of_weights || l.zero != models::Zero::optimizer ? 1 : expert ? l.expert_dp() : l.dp * l.cp;
   };
-  double elements = 0;
+  const models::Traits& t = run.traits;
+  const double weight = hw::bytes_per_element(t.param_dtype), gradient = hw::bytes_per_element(t.grad_dtype);
+  const double states = 2 * hw::bytes_per_element(t.moment_dtype) + (t.master_weights ? 4 : 0);
+  double bytes = 0;
   for (const models::ChunkProgram& chunk : program.chunks) {
     for (const models::BlockRun& place : chunk.blocks) {
       const models::BlockParameters& p = program.blocks[static_cast<std::size_t>(place.block)].parameters;
       const auto held = [&](double all, double trained, bool expert) {
-        return (all + trained) / shards(expert, true) + 2 * trained / shards(expert, false);
+        return (weight * all + gradient * trained) / shards(expert, true) + states * trained / shards(expert, false);
       };
-      elements += place.count * (held(p.dense, p.trainable_dense, false) + held(p.expert, p.trainable_expert, true));
+      bytes += place.count * (held(p.dense, p.trainable_dense, false) + held(p.expert, p.trainable_expert, true));
     }
   }
-  return {elements * ranks_of_stage * hw::bytes_per_element(models::storage_type(run.precision))};
+  return {bytes * ranks_of_stage};
 }
 
 }  // namespace exec

@@ -18,8 +18,7 @@ std::optional<std::string> why_not_runnable(const models::StepProgram& program);
 std::optional<std::string> why_not_runnable(const models::Run& run, const models::StepProgram& program,
                                             const std::function<bool(const models::Op&)>& has_kernel);
 
-/// Weights, gradients and both moments of all ranks together, in the run's precision: the least memory that training
-/// takes.
+/// Weights, master weights, gradients and both moments of all ranks together: the least memory that training takes.
 hw::Bytes state_bytes(const models::Run& run, const models::StepProgram& program);
 
 }  // namespace exec

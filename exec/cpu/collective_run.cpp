@@ -114,7 +114,7 @@ void exchange(const OpCall& call, const models::Collective& work, hw::DType dtyp
 template <typename T>
 void run_collective(const OpCall& call, const models::Collective& work) {
   const hw::DType dtype = call.writes[0].dtype;
-  if (work.group == GroupKind::etp) return run_over_experts_tp<T>(call, work);
+  if (work.group == GroupKind::etp) return run_over_experts_tp(call, work);
   switch (work.kind) {
     case CollectiveKind::all_reduce:
       return call.group->all_reduce(call.reads[0].data(), call.writes[0].data(), call.reads[0].elements(), dtype);
@@ -139,9 +139,11 @@ void run_ring_step(const OpCall& call, const models::SendRecv& work) {
   }
 }
 
-template void run_collective<float>(const OpCall&, const models::Collective&);
-template void run_collective<double>(const OpCall&, const models::Collective&);
-template void run_ring_step<float>(const OpCall&, const models::SendRecv&);
-template void run_ring_step<double>(const OpCall&, const models::SendRecv&);
+#define EXEC_INSTANTIATE(T)                                                  \
+  template void run_collective<T>(const OpCall&, const models::Collective&); \
+  template void run_ring_step<T>(const OpCall&, const models::SendRecv&);
+EXEC_INSTANTIATE(float)
+EXEC_INSTANTIATE(double)
+EXEC_INSTANTIATE(BFloat16)
 
 }  // namespace exec::cpu

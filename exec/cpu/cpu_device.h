@@ -6,6 +6,7 @@
 
 #include "exec/allocator.h"
 #include "exec/clock.h"
+#include "exec/cpu/gemm.h"
 #include "exec/device.h"
 #include "exec/stream.h"
 
@@ -15,7 +16,7 @@ namespace exec {
 class CpuDevice final : public Device {
  public:
   CpuDevice(StreamMode mode, Clock& clock, std::function<void(const std::string&)> on_failure = {},
-            std::optional<std::size_t> memory_limit = std::nullopt);
+            std::optional<std::size_t> memory_limit = std::nullopt, cpu::Fp32Gemm fp32_gemm = cpu::Fp32Gemm::openblas);
 
   Buffer allocate(std::size_t bytes) override;
   std::size_t live_bytes() const override { return allocator_.live_bytes(); }
@@ -30,8 +31,7 @@ class CpuDevice final : public Device {
   void fill_zero(const View& view, models::Stream stream) override;
   void copy(const View& from, const View& to, models::Stream stream) override;
   void add(const View& from, const View& to, models::Stream stream) override;
-  void adamw(const AdamWStep& step, const View& gradients, const View& weights, const View& first_moments,
-             const View& second_moments, std::int64_t id) override;
+  void adamw(const AdamWStep& step, const OptimizerViews& views, std::int64_t id) override;
   void add_sum(const View& view, double factor, double* total, models::Stream stream) override;
   double sum_of_squares(const View& view) override;
 
@@ -39,6 +39,8 @@ class CpuDevice final : public Device {
 
  private:
   Allocator allocator_;
+  Allocator workspace_;  ///< of ops under way; not counted
+  cpu::Fp32Gemm fp32_gemm_;
   StreamPool streams_;
 };
 

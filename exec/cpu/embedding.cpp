@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "exec/bfloat16.h"
 #include "exec/cpu/vectorized.h"
 
 namespace exec::cpu {
@@ -40,5 +41,6 @@ void embed_backward(const std::int64_t* ids, ConstMatrix<T> dy, std::int64_t fir
   template void embed_backward<T>(const std::int64_t*, Matrix<const T>, std::int64_t, Matrix<T>);
 EXEC_INSTANTIATE(float)
 EXEC_INSTANTIATE(double)
+template void embed<BFloat16>(const std::int64_t*, Matrix<const BFloat16>, std::int64_t, Matrix<BFloat16>);
 
 }  // namespace exec::cpu

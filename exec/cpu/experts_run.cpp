@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 #include <numeric>
 #include <stdexcept>
 #include <vector>
@@ -6,6 +8,7 @@
 #include "exec/cpu/activation.h"
 #include "exec/cpu/gemm.h"
 #include "exec/cpu/op_run.h"
+#include "exec/cpu/reduce.h"
 #include "exec/cpu/router.h"
 
 namespace exec::cpu {
@@ -179,25 +182,26 @@ void run_routed(const OpCall& call, const models::Pointwise& work) {
   }
 }
 
-template <typename T>
-void run_grouped_gemm(const OpCall& call, const models::GroupedGemm& work) {
+template <typename T, typename Out>
+void grouped_gemm(const OpCall& call, const models::GroupedGemm& work, Fp32Gemm library) {
   std::int64_t first = 0, expert = 0;
   for (const std::int64_t rows : call.routing->rows_by_expert()) {
-    const auto part = [&](const View& view) { return matrix<T>(view).rows_from(first, rows); };
-    const auto of_expert = [&](const View& view) {
-      const Matrix<T> w = matrix<T>(view);
-      return w.rows_from(expert * (w.rows / work.groups), w.rows / work.groups);
+    const auto part = [&](auto whole) { return whole.rows_from(first, rows); };
+    const auto of_expert = [&](auto whole) {
+      return whole.rows_from(expert * (whole.rows / work.groups), whole.rows / work.groups);
     };
+    const Matrix<T> x = matrix<T>(call.reads[0]), second = matrix<T>(call.reads[1]);  // second: w, or dy
+    const Matrix<Out> y = matrix<Out>(call.writes[0]);
     if (rows > 0) {
       switch (work.role) {
         case models::GemmRole::forward:
-          gemm<T>(part(call.reads[0]), false, of_expert(call.reads[1]), true, 0, part(call.writes[0]));
+          multiply(library, part(x), false, of_expert(second), true, Accumulate::no, part(y));
           break;
         case models::GemmRole::input_grad:
-          gemm<T>(part(call.reads[0]), false, of_expert(call.reads[1]), false, 0, part(call.writes[0]));
+          multiply(library, part(x), false, of_expert(second), false, Accumulate::no, part(y));
           break;
         case models::GemmRole::weight_grad:
-          gemm<T>(part(call.reads[1]), true, part(call.reads[0]), false, 1, of_expert(call.writes[0]));
+          multiply(library, part(second), true, part(x), false, Accumulate::yes, of_expert(y));
           break;
       }
     }
@@ -206,8 +210,18 @@ void run_grouped_gemm(const OpCall& call, const models::GroupedGemm& work) {
   }
 }
 
-/// Rows to the ranks that have their experts, or back.
 template <typename T>
+void run_grouped_gemm(const OpCall& call, const models::GroupedGemm& work, Fp32Gemm library) {
+  grouped_gemm<T, T>(call, work, library);
+}
+
+template <>
+void run_grouped_gemm<BFloat16>(const OpCall& call, const models::GroupedGemm& work, Fp32Gemm library) {
+  call.writes[0].dtype == hw::DType::bf16 ? grouped_gemm<BFloat16, BFloat16>(call, work, library)
+                                          : grouped_gemm<BFloat16, float>(call, work, library);
+}
+
+/// Rows to the ranks that have their experts, or back.
 void run_expert_exchange(const OpCall& call, const models::ExpertExchange& work) {
   const ExpertRouting& routing = *call.routing;
   for (int i = 0; i < call.writes.size(); ++i) {
@@ -221,27 +235,26 @@ void run_expert_exchange(const OpCall& call, const models::ExpertExchange& work)
 }
 
 /// ETP peers have different rows: a gather and its adjoint with a count for each of them.
-template <typename T>
 void run_over_experts_tp(const OpCall& call, const models::Collective& work) {
   const ExpertRouting& routing = *call.routing;
   const auto ranks = static_cast<std::size_t>(call.group->size());
   const auto me = static_cast<std::size_t>(call.group->rank());
   for (int i = 0; i < call.writes.size(); ++i) {
-    const Matrix<T> x = matrix<T>(call.reads[i]), y = matrix<T>(call.writes[i]);
+    const View &x = call.reads[i], &y = call.writes[i];
     std::vector<std::int64_t> of_peer = routing.received_by_peer;
     for (std::int64_t& count : of_peer) count *= x.columns;
     const std::vector<std::int64_t> mine(ranks, of_peer[me]);
+    const std::size_t bytes = static_cast<std::size_t>(of_peer[me]) * element_bytes(x.dtype);
+    std::vector<std::byte> parts(ranks * bytes);
     if (work.kind == models::CollectiveKind::all_gather) {
-      std::vector<T> copies;
-      for (std::size_t r = 0; r < ranks; ++r) copies.insert(copies.end(), x.data, x.data + mine[r]);
-      call.group->all_to_all(copies.data(), mine, y.data, of_peer, call.writes[i].dtype);
+      for (std::size_t r = 0; r < ranks && bytes > 0; ++r) std::memcpy(parts.data() + r * bytes, x.data(), bytes);
+      call.group->all_to_all(parts.data(), mine, y.data(), of_peer, y.dtype);
       continue;
     }
-    std::vector<T> parts(ranks * static_cast<std::size_t>(of_peer[me]));
-    call.group->all_to_all(x.data, of_peer, parts.data(), mine, call.writes[i].dtype);
-    zero(y);
-    for (std::size_t r = 0; r < ranks; ++r)
-      add_row(parts.data() + r * static_cast<std::size_t>(of_peer[me]), of_peer[me], y.data);
+    call.group->all_to_all(x.data(), of_peer, parts.data(), mine, y.dtype);
+    std::vector<const void*> sources;
+    for (std::size_t r = 0; r < ranks; ++r) sources.push_back(parts.data() + r * bytes);
+    Reducer{.dtype = y.dtype}.ordered(y.data(), sources, static_cast<std::size_t>(of_peer[me]));
   }
 }
 
@@ -273,11 +286,9 @@ void weigh_activation(const OpCall& call, const models::Pointwise& work) {
   }
 }
 
-#define EXEC_INSTANTIATE(T)                                                           \
-  template void run_routed<T>(const OpCall&, const models::Pointwise&);               \
-  template void run_grouped_gemm<T>(const OpCall&, const models::GroupedGemm&);       \
-  template void run_expert_exchange<T>(const OpCall&, const models::ExpertExchange&); \
-  template void run_over_experts_tp<T>(const OpCall&, const models::Collective&);     \
+#define EXEC_INSTANTIATE(T)                                                               \
+  template void run_routed<T>(const OpCall&, const models::Pointwise&);                   \
+  template void run_grouped_gemm<T>(const OpCall&, const models::GroupedGemm&, Fp32Gemm); \
   template void weigh_activation<T>(const OpCall&, const models::Pointwise&);
 EXEC_INSTANTIATE(float)
 EXEC_INSTANTIATE(double)

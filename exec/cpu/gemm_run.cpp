@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <type_traits>
 
 #include "exec/cpu/gemm.h"
 #include "exec/cpu/op_run.h"
@@ -11,38 +12,66 @@ void zero_columns(Matrix<T> x, std::int64_t first) {
   for (std::int64_t i = 0; i < x.rows; ++i) std::fill(x.row(i) + first, x.row(i) + x.columns, T{0});
 }
 
-}  // namespace
+/// y = x w^T + bias
+template <typename T, typename Out>
+void forward(const OpCall& call, const models::Gemm& work, Fp32Gemm library) {
+  const Matrix<T> x = matrix<T>(call.reads[0]).columns_from(0, work.k);
+  const Matrix<T> w = matrix<T>(call.reads[1]).rows_from(work.first, work.n);
+  const Matrix<Out> y = part_of<Out>(call.writes[0], {work.first, work.n});
+  const bool biased = call.reads.size() > 2 && (!work.row_parallel || call.facts->tp_index == 0);
+  const T* bias = biased ? matrix<T>(call.reads[2]).data + work.first : nullptr;
+  multiply(library, x, false, w, true, Accumulate::no, y, work.scale, bias);
+}
 
-template <typename T>
-void run_gemm(const OpCall& call, const models::Gemm& work) {
-  const auto scale = static_cast<T>(work.scale);
-  switch (work.role) {
-    case models::GemmRole::forward: {
-      const Matrix<T> x = matrix<T>(call.reads[0]), w = matrix<T>(call.reads[1]), y = matrix<T>(call.writes[0]);
-      const Matrix<T> part = y.columns_from(work.first, work.n);
-      gemm<T>(x.columns_from(0, work.k), false, w.rows_from(work.first, work.n), true, 0, part, scale);
-      const bool biased = call.reads.size() > 2 && (!work.row_parallel || call.facts->tp_index == 0);
-      if (biased) add_bias<T>(part, matrix<T>(call.reads[2]).data + work.first);
-      return;
-    }
-    case models::GemmRole::input_grad: {
-      const Matrix<T> dy = matrix<T>(call.reads[0]), w = matrix<T>(call.reads[1]), dx = matrix<T>(call.writes[0]);
-      gemm<T>(dy.columns_from(work.first, work.k), false, w.rows_from(work.first, work.k), false, 0,
-              dx.columns_from(0, work.n), scale);
-      zero_columns(dx, work.n);
-      return;
-    }
-    case models::GemmRole::weight_grad: {
-      const Matrix<T> x = matrix<T>(call.reads[0]), dy = matrix<T>(call.reads[1]), dw = matrix<T>(call.writes[0]);
-      const Matrix<T> part = dy.columns_from(work.first, work.m);
-      gemm<T>(part, true, x.columns_from(0, work.n), false, 1, dw.rows_from(work.first, work.m), scale);
-      if (call.writes.size() > 1) bias_gradient<T>(part, matrix<T>(call.writes[1]).data + work.first);
-      return;
-    }
+/// dx = dy w
+template <typename T, typename Out>
+void input_gradient(const OpCall& call, const models::Gemm& work, Fp32Gemm library) {
+  const Matrix<T> dy = part_of<T>(call.reads[0], {work.first, work.k});
+  const Matrix<T> w = matrix<T>(call.reads[1]).rows_from(work.first, work.k);
+  const Matrix<Out> dx = matrix<Out>(call.writes[0]);
+  multiply(library, dy, false, w, false, Accumulate::no, dx.columns_from(0, work.n), work.scale);
+  zero_columns(dx, work.n);
+}
+
+/// dw += dy^T x, dbias += the sum of dy's rows
+template <typename T, typename Out>
+void weight_gradient(const OpCall& call, const models::Gemm& work, Fp32Gemm library) {
+  const Matrix<T> x = matrix<T>(call.reads[0]).columns_from(0, work.n);
+  const Matrix<T> dy = part_of<T>(call.reads[1], {work.first, work.m});
+  multiply(library, dy, true, x, false, Accumulate::yes, matrix<Out>(call.writes[0]).rows_from(work.first, work.m),
+           work.scale);
+  if (call.writes.size() < 2) return;
+  Out* dbias = matrix<Out>(call.writes[1]).data + work.first;
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    bias_gradient_bf16<Out>(dy, dbias);
+  } else {
+    bias_gradient<T>(dy, dbias);
   }
 }
 
-template void run_gemm<float>(const OpCall&, const models::Gemm&);
-template void run_gemm<double>(const OpCall&, const models::Gemm&);
+template <typename T, typename Out>
+void run(const OpCall& call, const models::Gemm& work, Fp32Gemm library) {
+  switch (work.role) {
+    case models::GemmRole::forward: return forward<T, Out>(call, work, library);
+    case models::GemmRole::input_grad: return input_gradient<T, Out>(call, work, library);
+    case models::GemmRole::weight_grad: return weight_gradient<T, Out>(call, work, library);
+  }
+}
+
+}  // namespace
+
+template <typename T>
+void run_gemm(const OpCall& call, const models::Gemm& work, Fp32Gemm library) {
+  run<T, T>(call, work, library);
+}
+
+template <>
+void run_gemm<BFloat16>(const OpCall& call, const models::Gemm& work, Fp32Gemm library) {
+  call.writes[0].dtype == hw::DType::bf16 ? run<BFloat16, BFloat16>(call, work, library)
+                                          : run<BFloat16, float>(call, work, library);
+}
+
+template void run_gemm<float>(const OpCall&, const models::Gemm&, Fp32Gemm);
+template void run_gemm<double>(const OpCall&, const models::Gemm&, Fp32Gemm);
 
 }  // namespace exec::cpu

@@ -1,18 +1,22 @@
 #pragma once
 
+#include "exec/allocator.h"
+#include "exec/bfloat16.h"
+#include "exec/cpu/gemm.h"
 #include "exec/cpu/matrix.h"
 #include "exec/op_call.h"
 
 namespace exec::cpu {
 
-/// Runs one op on the calling thread. Elements of floating-point operands are all fp32 or all fp64.
+/// Runs one op on the calling thread. Elements of floating-point operands are all fp64, or each fp32 or bf16; then the
+/// arithmetic is fp32, and each result is rounded once. `workspace`: for what it needs while it runs.
 /// Throws std::invalid_argument for an op that there is no kernel for.
-void run_op(const OpCall& call);
+void run_op(const OpCall& call, Allocator& workspace, Fp32Gemm library = Fp32Gemm::openblas);
 
 /// Whether there is one.
 bool has_kernel(const models::Op& op);
 
-// ---- The families of ops, for T of float or double ----
+// ---- The families of ops, for T of float or double; those of GEMMs and collectives for BFloat16 too ----
 
 template <typename T>
 Matrix<T> matrix(const View& view) {
@@ -25,11 +29,16 @@ Matrix<T> part_of(const View& view, const models::ColumnRange& part) {
 }
 
 template <typename T>
-void run_gemm(const OpCall& call, const models::Gemm& work);
+void run_gemm(const OpCall& call, const models::Gemm& work, Fp32Gemm library);
+template <>
+void run_gemm<BFloat16>(const OpCall& call, const models::Gemm& work, Fp32Gemm library);
 template <typename T>
 void run_attention(const OpCall& call, const models::Attention& work);
 template <typename T>
 void run_pointwise(const OpCall& call, const models::Pointwise& work);
+/// Rows of the embedding table; for BFloat16 too.
+template <typename T>
+void look_up(const OpCall& call);
 template <typename T>
 void run_scan(const OpCall& call, const models::Scan& work);
 template <typename T>
@@ -47,14 +56,14 @@ void run_flow_loss(const OpCall& call, const models::Pointwise& work);
 template <typename T>
 void run_collective(const OpCall& call, const models::Collective& work);
 /// A collective over ETP, whose ranks have different numbers of rows.
-template <typename T>
 void run_over_experts_tp(const OpCall& call, const models::Collective& work);
 /// The router, and what moves rows to experts and back.
 template <typename T>
 void run_routed(const OpCall& call, const models::Pointwise& work);
 template <typename T>
-void run_grouped_gemm(const OpCall& call, const models::GroupedGemm& work);
-template <typename T>
+void run_grouped_gemm(const OpCall& call, const models::GroupedGemm& work, Fp32Gemm library);
+template <>
+void run_grouped_gemm<BFloat16>(const OpCall& call, const models::GroupedGemm& work, Fp32Gemm library);
 void run_expert_exchange(const OpCall& call, const models::ExpertExchange& work);
 /// What row weights add to the activation, forward or backward, behind its kernel.
 template <typename T>

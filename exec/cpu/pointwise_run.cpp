@@ -190,14 +190,10 @@ const std::int64_t* ids(const View& view) { return static_cast<const std::int64_
 
 template <typename T>
 void run_embedding(const OpCall& call, const Pointwise& work) {
-  const Matrix<T> table = matrix<T>(work.backward ? call.writes[0] : call.reads[1]);
-  const std::int64_t first = table.rows * call.facts->tp_index;
-  if (work.backward) {
-    if (table.rows == 0) return;  // frozen
-    embed_backward<T>(ids(call.reads[1]), matrix<T>(call.reads[0]), first, table);
-  } else {
-    embed<T>(ids(call.reads[0]), table, first, matrix<T>(call.writes[0]));
-  }
+  if (!work.backward) return look_up<T>(call);
+  const Matrix<T> table = matrix<T>(call.writes[0]);
+  if (table.rows == 0) return;  // frozen
+  embed_backward<T>(ids(call.reads[1]), matrix<T>(call.reads[0]), table.rows * call.facts->tp_index, table);
 }
 
 /// Rows of x are tokens of this rank, or with sequence parallelism its share of them.
@@ -275,6 +271,12 @@ void run_merge(const OpCall& call) {
 }  // namespace
 
 template <typename T>
+void look_up(const OpCall& call) {
+  const Matrix<T> table = matrix<T>(call.reads[1]);
+  embed<T>(ids(call.reads[0]), table, table.rows * call.facts->tp_index, matrix<T>(call.writes[0]));
+}
+
+template <typename T>
 void run_pointwise(const OpCall& call, const models::Pointwise& work) {
   switch (work.function) {
     case Function::copy: return copy_columns<T>(matrix<T>(call.reads[0]), matrix<T>(call.writes[0]));
@@ -314,6 +316,7 @@ void run_pointwise(const OpCall& call, const models::Pointwise& work) {
   throw std::invalid_argument(std::string("no CPU kernel for op ") + call.op->name);
 }
 
+template void look_up<BFloat16>(const OpCall&);
 template void run_pointwise<float>(const OpCall&, const models::Pointwise&);
 template void run_pointwise<double>(const OpCall&, const models::Pointwise&);
 

@@ -1,11 +1,12 @@
 #include "exec/cpu/reduce.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+
+#include "exec/bfloat16.h"
 
 namespace exec {
 namespace {
@@ -13,17 +14,13 @@ namespace {
 /// Elements that a loop of constant length takes: the compiler turns it into vector instructions at -O2 too.
 constexpr std::size_t kBlock = 64;
 
-struct Bf16 {
-  std::uint16_t bits;
-};
-
 /// What elements of T are added in. Integers wrap around, so they are added without sign.
 template <class T>
 struct Accumulator {
   using Type = T;
 };
 template <>
-struct Accumulator<Bf16> {
+struct Accumulator<BFloat16> {
   using Type = float;
 };
 template <class T>
@@ -31,8 +28,8 @@ using AccumulatorOf = typename Accumulator<T>::Type;
 
 template <class T>
 AccumulatorOf<T> widen(T value) {
-  if constexpr (std::is_same_v<T, Bf16>) {
-    return std::bit_cast<float>(static_cast<std::uint32_t>(value.bits) << 16);
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    return to_float(value);
   } else {
     return value;
   }
@@ -40,11 +37,8 @@ AccumulatorOf<T> widen(T value) {
 
 template <class T>
 T narrow(AccumulatorOf<T> value) {
-  if constexpr (std::is_same_v<T, Bf16>) {
-    const auto bits = std::bit_cast<std::uint32_t>(value);
-    const std::uint32_t rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
-    const std::uint32_t quiet_nan = (bits >> 16) | 0x40U;  // rounding could carry a NaN's bits away
-    return {static_cast<std::uint16_t>((bits & 0x7fffffffU) > 0x7f800000U ? quiet_nan : rounded)};
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    return to_bfloat16(value);
   } else {
     return value;
   }
@@ -101,7 +95,7 @@ void reduce_any(const Reducer& how, void* out, std::span<const void* const> sour
   switch (how.dtype) {
     case hw::DType::fp64: reduce_type<double>(how.reduction, out, sources, count); break;
     case hw::DType::fp32: reduce_type<float>(how.reduction, out, sources, count); break;
-    case hw::DType::bf16: reduce_type<Bf16>(how.reduction, out, sources, count); break;
+    case hw::DType::bf16: reduce_type<BFloat16>(how.reduction, out, sources, count); break;
     case hw::DType::int32: reduce_type<std::int32_t>(how.reduction, out, sources, count); break;
     case hw::DType::int64: reduce_type<std::int64_t>(how.reduction, out, sources, count); break;
     default: refuse(how.dtype);

@@ -37,6 +37,7 @@ class MixedExecutorMemory : public testing::TestWithParam<int> {};
 TEST_P(MixedExecutorMemory, PeakIsPredicted) { expect_predicted_peak(mix(GetParam())); }
 
 INSTANTIATE_TEST_SUITE_P(Runs, ExecutorMemory, testing::ValuesIn(listed_layouts()));
+INSTANTIATE_TEST_SUITE_P(Bf16, ExecutorMemory, testing::ValuesIn(bf16()));
 INSTANTIATE_TEST_SUITE_P(Seeds, MixedExecutorMemory, testing::Range(0, kMixes));
 
 }  // namespace

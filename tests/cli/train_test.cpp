@@ -70,6 +70,16 @@ TEST(Train, TheLossFalls) {
   EXPECT_GT(summary.at("tokens_per_s").number(), 0);
 }
 
+TEST(Train, LossesInBf16FollowThoseInFp32) {
+  const std::string log = scratch("fp32.jsonl"), narrow_log = scratch("bf16.jsonl");
+  const std::string narrow = run_file("bf16", R"("gpus": 2, "zero": 1, "precision": "bf16")");
+  ASSERT_EQ(stepcast({"train", one_rank(), "--steps", "10", "--log", log, "--quiet"}).status, 0);
+  ASSERT_EQ(stepcast({"train", narrow, "--steps", "10", "--log", narrow_log, "--quiet"}).status, 0);
+  const std::vector<double> losses = column(log, "loss"), narrow_losses = column(narrow_log, "loss");
+  ASSERT_EQ(narrow_losses.size(), 10U);
+  for (std::size_t i = 0; i < 10; ++i) EXPECT_NEAR(narrow_losses[i] / losses[i], 1, 1e-2);
+}
+
 TEST(Train, TheLogHasTheDocumentedKeys) {
   const std::string log = scratch("keys.jsonl");
   ASSERT_EQ(stepcast({"train", one_rank(), "--steps", "2", "--log", log, "--quiet"}).status, 0);
@@ -197,9 +207,9 @@ TEST(Train, HelpNamesTheFlags) {
 }
 
 TEST(Train, WhatTheExecutorCannotDoIsRefusedBeforehand) {
-  const std::string narrow = run_file("narrow", R"("gpus": 1, "precision": "bf16")");
+  const std::string narrow = run_file("narrow", R"("gpus": 1, "precision": "fp8-cs")");
   expect_refused({"train", narrow, "--steps", "3"},
-                 narrow + ": cannot be trained: precision: must be fp32 or fp64, the executor has no others yet");
+                 narrow + ": cannot be trained: precision: must be fp64, fp32 or bf16, the executor has no others yet");
   const std::string large = scratch("large.json");
   write(large, R"({"model": "llama2-70b", "system": "h100", "gpus": 8, "precision": "fp32", "seq_len": 4096,
     "gbs": 8, "mbs": 1, "tp": 8, "framework": "stepcast"})");

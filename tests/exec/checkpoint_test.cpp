@@ -104,6 +104,12 @@ TEST_P(SameLayout, GoesOnBitForBit) {
 INSTANTIATE_TEST_SUITE_P(
     All, SameLayout,
     testing::Values(
+        LayoutCase{"llama", R"({"precision": "bf16"})"},
+        LayoutCase{"llama", R"({"precision": "bf16", "optimizer": {"state_dtype": "bf16"}})"},
+        LayoutCase{"llama", R"({"gpus": 2, "gbs": 4, "mbs": 1, "zero": 1, "precision": "bf16"})"},
+        LayoutCase{"llama-lora", R"({"gpus": 2, "gbs": 4, "mbs": 1, "tp": 2, "precision": "bf16"})"},
+        LayoutCase{"llama", R"({"gpus": 2, "gbs": 4, "mbs": 1, "fsdp": 2, "zero": 3, "precision": "bf16",
+                                "framework": "torchtitan"})"},
         LayoutCase{"llama", R"({"precision": "fp32"})"},
         LayoutCase{"llama", R"({"gpus": 2, "gbs": 4, "mbs": 1, "zero": 1, "precision": "fp32"})"},
         LayoutCase{"qwen3", R"({"gpus": 4, "gbs": 4, "mbs": 1, "tp": 2, "sp": true, "zero": 1})"},
@@ -119,6 +125,22 @@ INSTANTIATE_TEST_SUITE_P(
         LayoutCase{"wan", R"({"gpus": 2, "gbs": 4, "mbs": 1, "fsdp": 2, "zero": 3})"},
         LayoutCase{"llama-lora", R"({"gpus": 2, "gbs": 4, "mbs": 1, "zero": 1})"},
         LayoutCase{"llama", R"({"gpus": 2, "gbs": 4, "mbs": 1, "tp": 2, "framework": "megatron-bridge"})"}));
+
+// ---- Another precision ----
+
+/// A bf16 run saves the fp32 weights that its own are rounded from.
+TEST_F(Checkpoints, AreSharedByFp32AndBf16) {
+  const auto run = [](const char* precision) {
+    return run_of("llama",
+                  R"({"gpus": 2, "gbs": 4, "mbs": 1, "zero": 1, "precision": ")" + std::string(precision) + "\"}");
+  };
+  const Curve fp32 = trained(run("fp32"), {.steps = 6, .save = {}, .resume = {}});
+  for (const auto& [from, to] : {std::pair{"fp32", "bf16"}, std::pair{"bf16", "fp32"}}) {
+    save_three_steps(run(from), at(from));
+    const Curve rest = resumed(run(to), at(from));
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_NEAR(rest.losses[i] / fp32.losses[i + 3], 1, 5e-3) << from << " " << i;
+  }
+}
 
 // ---- Another layout ----
 

@@ -199,6 +199,34 @@ std::vector<LayoutCase> diffusion() {
   return cases;
 }
 
+std::vector<LayoutCase> bf16() {
+  const char* const optimizers[] = {R"({"name": "adam"})", R"({"state_dtype": "bf16"})"};
+  const std::vector<LayoutCase> layouts = {
+      {"llama", R"({"gpus": 1, "gbs": 8, "mbs": 2})"},
+      {"llama", R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2, "sp": true})"},
+      {"llama", R"({"gpus": 2, "gbs": 8, "mbs": 1, "zero": 1})"},
+      {"llama", R"({"gpus": 4, "gbs": 8, "mbs": 1, "fsdp": 4, "zero": 3})"},
+      {"llama", R"({"gpus": 4, "gbs": 8, "mbs": 1, "fsdp": 2, "zero": 2})"},
+      {"llama", R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2})"},
+      {"llama-lora", R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2, "zero": 1})"},
+      {"gpt2", R"({"gpus": 2, "gbs": 8, "mbs": 1, "pp": 2, "recompute": {"mode": "full"}})"},
+      {"qwen3-moe", R"({"gpus": 4, "gbs": 8, "mbs": 1, "tp": 2, "sp": true, "ep": 2, "zero": 1})"},
+      {"deepseek-v3", R"({"gpus": 2, "gbs": 8, "mbs": 1, "ep": 2, "fsdp": 2, "zero": 3})"},
+      {"nemotron-dense", R"({"gpus": 2, "gbs": 8, "mbs": 1, "tp": 2, "sp": true})"},
+      {"wan", R"({"gpus": 2, "gbs": 8, "mbs": 2, "cp": 2})"},
+  };
+  std::vector<LayoutCase> cases;
+  for (const char* optimizer : optimizers) {
+    for (const LayoutCase& one : layouts) {
+      nlohmann::json run = nlohmann::json::parse(one.overrides);
+      run["precision"] = "bf16";
+      run["optimizer"] = nlohmann::json::parse(optimizer);
+      cases.push_back({one.model, run.dump()});
+    }
+  }
+  return cases;
+}
+
 LayoutCase mix(int index) {
   Dice dice(static_cast<unsigned>(index));
   for (;;) {

@@ -21,7 +21,8 @@ std::vector<LayoutCase> experts();         ///< expert parallelism with everythi
 std::vector<LayoutCase> hybrid();          ///< with Mamba layers
 std::vector<LayoutCase> hybrid_experts();  ///< Mamba, experts and attention in turns
 std::vector<LayoutCase> diffusion();       ///< a transformer whose layers read text and time beside their input
-std::vector<LayoutCase> listed_layouts();  ///< all of these
+std::vector<LayoutCase> bf16();            ///< in that precision, with the optimizer's states in several formats
+std::vector<LayoutCase> listed_layouts();  ///< all of these but those in bf16
 
 constexpr int kMixes = 60;
 LayoutCase mix(int index);  ///< drawn at random, three dimensions or more; the same every time

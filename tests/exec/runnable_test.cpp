@@ -25,9 +25,20 @@ TEST(Runnable, AllArchitecturesAre) {
   }
 }
 
+TEST(Runnable, SomePrecisionsAre) {
+  for (const char* precision : {"fp64", "fp32", "bf16"})
+    EXPECT_EQ(why_not("llama", R"({"precision": ")" + std::string(precision) + R"("})"), "") << precision;
+}
+
 TEST(Runnable, RefusalsAreRules) {
-  EXPECT_EQ(why_not("llama", R"({"precision": "bf16"})"),
-            "precision: must be fp32 or fp64, the executor has no others yet");
+  EXPECT_EQ(why_not("llama", R"({"precision": "fp8-cs"})"),
+            "precision: must be fp64, fp32 or bf16, the executor has no others yet");
+  EXPECT_EQ(why_not("llama", R"({"precision": "bf16", "optimizer": {"param_dtype": "fp32", "main_params": "fp32"}})"),
+            "optimizer.param_dtype: must be the precision's, only FSDP gathers weights that it rounds");
+  EXPECT_EQ(why_not("llama", R"({"precision": "bf16", "optimizer": {"grad_reduce_dtype": "bf16"}})"),
+            "optimizer.grad_reduce_dtype: must be the type that gradients are kept in (fp32)");
+  EXPECT_EQ(why_not("llama", R"({"precision": "bf16", "optimizer": {"state_dtype": "fp16"}})"),
+            "optimizer: weights, gradients and moments must be kept in fp64, fp32 or bf16");
   EXPECT_EQ(why_not("llama", R"({"framework": "megatron-bridge", "extra": {"cpu_offloading_num_layers": 2}})"),
             "offloading of activations is predicted only");
   EXPECT_EQ(why_not("nemotron-mtp", "{}"), "multi-token prediction is trained with one depth only");
@@ -58,6 +69,9 @@ TEST(Runnable, StatesAreCounted) {
   };
   EXPECT_EQ(bytes("{}"), 32 * parameters);
   EXPECT_EQ(bytes(R"({"precision": "fp32"})"), 16 * parameters);
+  // 2 for the weight, 4 each for the gradient, the master weight and two moments.
+  EXPECT_EQ(bytes(R"({"precision": "bf16"})"), 18 * parameters);
+  EXPECT_EQ(bytes(R"({"precision": "bf16", "gpus": 2, "zero": 1})"), 24 * parameters);
   EXPECT_EQ(bytes(R"({"gpus": 2})"), 64 * parameters);
   EXPECT_EQ(bytes(R"({"gpus": 2, "zero": 1})"), 48 * parameters);
   EXPECT_EQ(bytes(R"({"gpus": 2, "fsdp": 2, "zero": 3})"), 32 * parameters);

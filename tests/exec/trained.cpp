@@ -8,17 +8,13 @@
 #include "exec/cpu/cpu_communicator.h"
 #include "exec/cpu/cpu_device.h"
 #include "exec/cpu/thread_transport.h"
+#include "exec/element.h"
 #include "exec/rank_executor.h"
 #include "hw/node.h"
 #include "models/lower.h"
 
 namespace exec {
 namespace {
-
-double element(const View& view, std::int64_t index) {
-  return view.dtype == hw::DType::fp64 ? static_cast<const double*>(view.data())[index]
-                                       : static_cast<double>(static_cast<const float*>(view.data())[index]);
-}
 
 void collect(RankExecutor& executor, std::map<std::string, WholeWeight>& weights) {
   for (const ParameterGroup& group : executor.parameters().groups()) {
