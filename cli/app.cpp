@@ -64,6 +64,8 @@ void add_train(CLI::App& app, TrainOptions& options) {
   verb.add_option("--data", options.data, "tokens to train on (default: what the run says)")
       ->type_name("FILE|synthetic");
   verb.add_option("--ranks", options.ranks, "threads, or checked: how many (the run's gpus)")->type_name("threads|N");
+  verb.add_option("--streams", options.streams, "a rank's ops one by one (default), or a thread a stream")
+      ->type_name("inline|threads");
   verb.add_option("--save", options.save, "write checkpoints, at least at the end")->type_name("DIR");
   verb.add_option("--save-every", options.save_every, "and after every N steps")->type_name("N");
   verb.add_option("--resume", options.resume, "go on from a checkpoint, of any layout")->type_name("DIR");

@@ -101,6 +101,12 @@ exec::TracedRanks traced_of(const TrainOptions& options) {
   refuse("--trace-ranks", "must be one of stages, all, got " + hw::shortened(hw::printable(options.trace_ranks)));
 }
 
+exec::StreamMode streams_of(const TrainOptions& options) {
+  if (options.streams.empty() || options.streams == "inline") return exec::StreamMode::immediate;
+  if (options.streams == "threads") return exec::StreamMode::threads;
+  refuse("--streams", "must be one of inline, threads, got " + hw::shortened(hw::printable(options.streams)));
+}
+
 void write_trace(const TrainOptions& options, const models::Run& run, const models::StepProgram& program,
                  const std::vector<exec::RankRecords>& records) {
   const bool all = options.trace_ranks == "all";
@@ -134,6 +140,7 @@ Answer train(const TrainOptions& options, const models::DataDirectory& data) {
   check_runnable(options, run, program);
   const exec::TrainingPlan plan = plan_of(options, run);
   const exec::TracedRanks traced = traced_of(options);
+  const exec::StreamMode streams = streams_of(options);
   const auto place = place_of(options, run);
   if (!place) check_memory(options, run, program);
   check_save(plan);
@@ -153,7 +160,7 @@ Answer train(const TrainOptions& options, const models::DataDirectory& data) {
                                       },
                                   .on_save = [&](std::int64_t, const std::string& at) { progress.note("saved " + at); },
                                   .stop_asked = [&] { return signals.asked(); }};
-  const exec::CpuTraining training{run, program, plan, tokens, hooks, traced};
+  const exec::CpuTraining training{run, program, plan, tokens, hooks, streams, traced};
   const auto on_failure = [&](const std::string& why) {
     progress.finish();
     std::fprintf(stderr, "error: %s\n", why.c_str());

@@ -13,11 +13,11 @@ namespace cli {
 
 /// `stepcast train`: a run, really trained.
 struct TrainOptions {
-  std::string run;                                    ///< file of the run description
-  std::string steps, save_every, ranks, trace_ranks;  ///< as typed; empty: not given
-  std::string data;                                   ///< file of tokens, or `synthetic`; empty: what the run says
-  std::string save, resume;                           ///< folders
-  std::string log, json, trace;                       ///< where to write; empty: not
+  std::string run;                                             ///< file of the run description
+  std::string steps, save_every, ranks, streams, trace_ranks;  ///< as typed; empty: not given
+  std::string data;              ///< file of tokens, or `synthetic`; empty: what the run says
+  std::string save, resume;      ///< folders
+  std::string log, json, trace;  ///< where to write; empty: not
   bool quiet = false;
 };
 

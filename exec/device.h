@@ -47,7 +47,8 @@ class Device {
   virtual void copy(const View& from, const View& to, models::Stream stream) = 0;
   /// to += from
   virtual void add(const View& from, const View& to, models::Stream stream) = 0;
-  virtual void adamw(const AdamWStep& step, const OptimizerViews& views) = 0;
+  /// `id` names it in the records.
+  virtual void adamw(const AdamWStep& step, const OptimizerViews& views, std::int64_t id) = 0;
   /// *total += factor times the sum of the elements.
   virtual void add_sum(const View& view, double factor, double* total, models::Stream stream) = 0;
   /// Waits for it. Elements are summed in order.

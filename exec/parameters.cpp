@@ -63,7 +63,7 @@ Parameters::Parameters(const models::Run& run, const models::StepProgram& progra
 
 ParameterGroup Parameters::new_group(const models::Run& run, const RankGrid& grid, bool expert) const {
   const models::Layout& layout = run.layout;
-  const bool fsdp = layout.fsdp > 0 && (!expert || run.traits.fsdp_experts);
+  const bool fsdp = layout.fsdp > 0;
   ParameterGroup group;
   group.expert = expert;
   group.over = expert ? GroupKind::expert_dp : layout.fsdp > 0 ? GroupKind::fsdp : GroupKind::dp_cp;
@@ -156,6 +156,12 @@ void Parameters::initialise(ParameterGroup& group, const models::TrainSpec& trai
         set_element(group.master, owned, value);
     }
   }
+}
+
+const BlockInstance& Parameters::owner(std::size_t group) const {
+  for (const BlockInstance& block : blocks_)
+    if (std::find(block.groups.begin(), block.groups.end(), group) != block.groups.end()) return block;
+  throw std::logic_error("a group of parameters without a block");
 }
 
 View Parameters::new_buffer(Device& device, std::int64_t elements, hw::DType dtype) {

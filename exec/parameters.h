@@ -24,6 +24,9 @@ struct ParameterGroup {
   bool weights_sharded = false;
   bool late_gradients = false;  ///< memory for them comes with the step's first backward pass (FSDP)
 
+  bool newest = true;  ///< ZeRO-1: `weights` holds what all ranks' optimizers made
+  int users = 0;       ///< FSDP: blocks that need `gathered`, when every pass gathers
+
   View weights;                        ///< [total], or this rank's shard
   View gathered;                       ///< FSDP: [total] while in use
   View gradients;                      ///< [trained], or this rank's shard
@@ -61,6 +64,8 @@ class Parameters {
   std::vector<BlockInstance>& blocks() { return blocks_; }
   BlockInstance& block(int chunk, int position) { return blocks_[index_.at({chunk, position})]; }
   std::vector<ParameterGroup>& groups() { return groups_; }
+  /// The block whose weights are in the group.
+  const BlockInstance& owner(std::size_t group) const;
 
   /// An uninitialised buffer.
   static View new_buffer(Device& device, std::int64_t elements, hw::DType dtype);

@@ -88,7 +88,6 @@ StepResult RankExecutor::step(std::int64_t step, const TokenSource& tokens) {
   device_.reset_peak();
   for (const ParameterGroup& group : parameters_.groups())
     if (group.gradients.buffer) device_.fill_zero(group.gradients, models::Stream::compute);
-  if (step > 0) gather_weights();
   const auto& tasks = rank_program_.tasks;
   for (int flush = 0; flush < std::max(1, run_.layout.flushes); ++flush) {
     for (std::size_t i = 0; i < tasks.size(); ++i) {
@@ -102,6 +101,7 @@ StepResult RankExecutor::step(std::int64_t step, const TokenSource& tokens) {
   finish_gradients();
   const double norm = gradient_norm();
   update(step, norm);
+  if (models::gathers_at_the_end(program_.data_parallel)) gather_weights();
   device_.synchronize();
   const bool counts = facts_.tp_index == 0;
   return {.loss = sum_over_ranks({counts ? loss_ : 0})[0], .gradient_norm = norm, .peak_bytes = device_.peak_bytes()};
@@ -135,7 +135,7 @@ void RankExecutor::forward(const models::PipelineTask& task, int index) {
     x = {};
     fill_data(instance, task, tensors);
     take_carried(block, saved, tensors);
-    begin_gather(instance);
+    begin_gathers(task, index, position, static_cast<int>(places.size()));
     run_pass(instance, Phase::forward, tensors, index, position);
     keep_carried(block, tensors, saved);
     end_gather(instance);
@@ -162,7 +162,7 @@ void RankExecutor::backward(const models::PipelineTask& task, int index) {
     if (block.output_gradient != models::kNoTensor) tensors[block.output_gradient] = std::move(gradient);
     gradient = {};
     take_carried_gradients(block, saved, tensors);
-    begin_gather(instance);
+    begin_gathers(task, index, positions - 1 - position, positions);
     begin_gradients(instance);
     run_pass(instance, task.phase, tensors, index, positions - 1 - position);
     keep_carried_gradients(block, tensors, saved);
@@ -175,10 +175,9 @@ void RankExecutor::backward(const models::PipelineTask& task, int index) {
     end_gather(instance);
     if (task.phase == Phase::backward) {
       tensors = {};
-      reduce_after(instance, task, index);
+      reduce_after(instance, task, index, positions - 1 - position);
     }
   }
-  if (task.phase == Phase::backward) reduce_rest(task, index);
   release_gathered(task.chunk);
   if (task.chunk > 0) send(task.chunk - 1, task, false, gradient);
   if (task.phase == Phase::backward) saved_.erase(key);
@@ -194,7 +193,7 @@ void RankExecutor::weight_gradients(const models::PipelineTask& task, int index)
     run_pass(instance, Phase::weight_grad, saved.blocks[static_cast<std::size_t>(position)], index,
              positions - 1 - position);
     saved.blocks[static_cast<std::size_t>(position)] = {};
-    reduce_after(instance, task, index);
+    reduce_after(instance, task, index, positions - 1 - position);
   }
   saved_.erase(key);
 }
@@ -211,6 +210,7 @@ View RankExecutor::receive(int chunk, const models::PipelineTask& task, bool for
   const View& buffer = pipeline_buffers_[forward ? 0 : 1];
   const int tag = pipeline_tag(task.chunk, task.microbatch, forward);
   const int rank = grid_.members(GroupKind::pp)[static_cast<std::size_t>(from)];
+  device_.synchronize();  // what arrived before may not have left the buffer yet
   transport_.recv(rank, tag, buffer.data(), buffer.buffer->bytes(), deadline());
   View x = buffer;
   x.buffer = device_.allocate(buffer.buffer->bytes());

@@ -41,7 +41,7 @@ class RankExecutor {
   /// One step on sequences step * gbs ... of the source: forward, backward, reduction, and optimizer.
   StepResult step(std::int64_t step, const TokenSource& tokens);
 
-  /// Makes all weights of this rank the newest (ZeRO-1 gathers them only when a step begins).
+  /// Makes all weights of this rank the newest: ZeRO-1 may gather them only when the next step begins.
   void gather_weights();
   Parameters& parameters() { return parameters_; }
   const RankGrid& grid() const { return grid_; }
@@ -63,6 +63,12 @@ class RankExecutor {
     std::vector<Tensors> blocks;            ///< of a chunk, in order
     std::map<std::string, View> carried;    ///< by models::Carried::name
     std::map<std::string, View> gradients;  ///< of the carried ones, of the blocks that have run backward
+  };
+
+  /// A collective of data parallelism.
+  struct Transfer {
+    const models::Op* op = nullptr;
+    std::int64_t id = -1;
   };
 
   Communicator& communicator(models::GroupKind kind);
@@ -95,21 +101,22 @@ class RankExecutor {
 
   // Data parallelism and the end of a step
   std::vector<std::size_t> used_groups(const BlockInstance& instance) const;
-  void begin_gather(const BlockInstance& instance);
+  std::vector<Transfer> transfers(const BlockInstance& instance, models::OpList list, std::int64_t task,
+                                  int position) const;
+  static Transfer take(std::vector<Transfer>& left, models::GroupKind kind);
+  Transfer take(std::vector<Transfer>& left, models::GroupKind kind, std::size_t group, models::OpList list) const;
+  void launch_collective(const Transfer& transfer, const View& from, const View& to);
+  void begin_gathers(const models::PipelineTask& task, int index, int position, int count);
+  void begin_gather(const BlockInstance& instance, std::int64_t task, int position, bool gathers);
+  void gather_states(std::size_t group, std::vector<Transfer>& left);
   void end_gather(const BlockInstance& instance);
   void release_gathered(int chunk);
   void begin_gradients(const BlockInstance& instance);
-  void reduce_after(const BlockInstance& instance, const models::PipelineTask& task, int index);
-  void reduce_rest(const models::PipelineTask& task, int index);
+  void reduce_after(const BlockInstance& instance, const models::PipelineTask& task, int index, int position);
   bool reduces_late() const;
   bool last_task_of_chunk(const models::PipelineTask& task, int index) const;
-  void reduce(const BlockInstance& instance, bool last);
-  void reduce_shard(ParameterGroup& group);
-  const models::Op* find_op(bool gather, models::GroupKind kind) const;
-  const models::Op& gather_op(bool expert) const;
-  const models::Op& reduce_op(bool expert) const;
-  const models::Op* replica_op() const;
-  void launch_collective(const models::Op& op, const View& from, const View& to, std::int64_t id);
+  void reduce(const BlockInstance& instance, bool last, std::int64_t task, int position);
+  void reduce_shard(std::size_t group, std::vector<Transfer>& left);
   void finish_gradients();
   void share_embedding_gradient();
   void exchange(int rank, const View& mine, const View& theirs, std::size_t bytes);

@@ -84,10 +84,7 @@ View RankExecutor::operand(const BlockInstance& instance, models::TensorId id, T
 
 void RankExecutor::run_op(const BlockInstance& instance, const models::Op& op, const PassPlan::Step& step,
                           Tensors& tensors, std::int64_t id) {
-  if (moves(op, step)) {
-    tensors[op.writes[0]] = tensors[op.reads[0]];
-    return;
-  }
+  if (moves(op, step)) tensors[op.writes[0]] = tensors[op.reads[0]];
   const bool routes = is_router(op);
   if (routes && !tensors.routing) tensors.routing = std::make_shared<ExpertRouting>();
   OpCall call{.op = &op, .facts = &facts_, .routing = tensors.routing};

@@ -135,7 +135,7 @@ hw::Bytes state_bytes(const Run& run, const StepProgram& program) {
   const models::Layout& l = run.layout;
   const int ranks_of_stage = l.gpus / l.pp;
   const auto shards = [&](bool expert, bool of_weights) {
-    if (l.fsdp > 0) return expert ? (run.traits.fsdp_experts ? l.expert_dp() : 1) : l.fsdp;
+    if (l.fsdp > 0) return expert ? l.expert_dp() : l.fsdp;
     return of_weights || l.zero != models::Zero::optimizer ? 1 : expert ? l.expert_dp() : l.dp * l.cp;
   };
   const models::Traits& t = run.traits;

@@ -15,8 +15,8 @@ struct RankRecords {
   std::vector<LaunchRecord> launches;
 };
 
-/// The step as it ran, from the first launch on. Launches that are no op of the program (copies, sums, data-parallel
-/// transfers, the optimizer) have op -1 and kind `other`.
+/// The step as it ran, from the first launch on. Launches that are no op of the program (copies, sums) have op -1 and
+/// kind `other`.
 models::Timeline timeline_of(const models::StepProgram& program, const std::vector<RankRecords>& ranks);
 
 }  // namespace exec

@@ -40,6 +40,43 @@ std::vector<PassBlock> pass_blocks(const ChunkProgram& chunk, Phase phase) {
   return blocks;
 }
 
+bool gathers(const DataParallel& when, Phase phase, bool edge) {
+  if (phase == Phase::weight_grad) return false;
+  if (phase == Phase::forward)
+    return when.gather == When::every_pass || when.gather == When::every_microbatch ||
+           (when.gather == When::once_a_step && edge && when.gather_overlap);
+  return when.gather == When::every_pass;
+}
+
+bool reduces(const DataParallel& when, Phase phase, bool edge) {
+  if (phase == Phase::forward || phase == Phase::input_grad) return false;
+  return when.reduce == When::every_pass || when.reduce == When::every_microbatch ||
+         (when.reduce == When::once_a_step && edge && when.reduce_overlap);
+}
+
+bool gathers_at_the_end(const DataParallel& when) { return when.gather == When::once_a_step && !when.gather_overlap; }
+
+bool reduces_at_the_end(const DataParallel& when) { return when.reduce == When::once_a_step && !when.reduce_overlap; }
+
+const std::vector<Op>& ops_of(const Block& block, OpList list) {
+  switch (list) {
+    case OpList::forward: return block.forward;
+    case OpList::backward: return block.backward;
+    case OpList::gather: return block.gather;
+    case OpList::reduce: break;
+  }
+  return block.reduce;
+}
+
+std::vector<PassBlock> stage_blocks(const StepProgram& program, int stage) {
+  std::vector<PassBlock> blocks;
+  for (const int chunk : program.stages[at(stage)].chunks) {
+    const std::vector<PassBlock> of_chunk = pass_blocks(program.chunks[at(chunk)], Phase::forward);
+    blocks.insert(blocks.end(), of_chunk.begin(), of_chunk.end());
+  }
+  return blocks;
+}
+
 RankProgram expand(const StepProgram& program, int stage, const PhaseTimes& times) {
   RankProgram rank{.stage = stage, .tasks = {}, .pass = {}, .passes = {}};
   const int microbatches = program.layout.microbatches / std::max(1, program.layout.flushes);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <string_view>
 #include <vector>
 
@@ -58,7 +59,10 @@ DataParallel timing(const Run& run) {
   if (t.fsdp_once_per_step) {
     when.gather = When::once_a_step;
   } else {
-    when.gather = l.zero == Zero::parameters ? When::every_pass : When::every_microbatch;
+    // In a pipeline, microbatches are under way at any time: what is kept from forward to backward is kept throughout
+    // (torch.distributed.pipelining reshards after the last backward).
+    const When kept = l.pp > 1 ? When::once_a_step : When::every_microbatch;
+    when.gather = l.zero == Zero::parameters ? When::every_pass : kept;
   }
   when.gather_overlap = when.reduce_overlap = true;
   return when;
@@ -72,14 +76,17 @@ Block* owner_of(StepProgram& program, std::string_view weight) {
   return nullptr;
 }
 
-/// FSDP gathers groups whole: a block that uses a weight of another block's group gathers that group too.
+/// FSDP gathers groups whole: a block that uses a weight of another block's group gathers that group too, and reduces
+/// its gradient again where that block has run backward before, as the head has before multi-token prediction.
 void share_gathered(StepProgram& program) {
   struct Own {
     hw::Bytes gathered, gradients;
+    std::vector<Op> gather, reduce;
   };
   std::vector<Own> own;
   own.reserve(program.blocks.size());
-  for (const Block& block : program.blocks) own.push_back({block.gathered, block.whole_gradients});
+  for (const Block& block : program.blocks)
+    own.push_back({block.gathered, block.whole_gradients, block.gather, block.reduce});
   for (Block& block : program.blocks) {
     for (const Weight& weight : block.weights) {
       if (weight.shared == nullptr || (block.holds_embedding && std::string_view(weight.shared) == kEmbeddingTable))
@@ -90,6 +97,30 @@ void share_gathered(StepProgram& program) {
       block.gathered += its.gathered;
       block.whole_gradients += its.gradients;
       block.shared_gradients += its.gradients;
+      if (program.data_parallel.gather == When::every_pass)
+        block.gather.insert(block.gather.end(), its.gather.begin(), its.gather.end());
+      if (owner->kind == BlockKind::head) block.reduce.insert(block.reduce.end(), its.reduce.begin(), its.reduce.end());
+    }
+  }
+}
+
+bool shares(const Block& block, std::string_view weight) {
+  return std::any_of(block.weights.begin(), block.weights.end(), [&](const Weight& mine) {
+    return mine.shared != nullptr && std::string_view(mine.shared) == weight;
+  });
+}
+
+/// Gradients that are reduced once a step are complete by then: the head's only behind multi-token prediction, which
+/// uses its weights too and runs backward after it. (A block that runs several times reduces nothing of others.)
+void reduce_behind_mtp(StepProgram& program) {
+  for (const ChunkProgram& chunk : program.chunks) {
+    for (const BlockRun& run : chunk.blocks) {
+      Block& mtp = program.blocks[static_cast<std::size_t>(run.block)];
+      if (mtp.kind != BlockKind::mtp || run.count > 1) continue;
+      Block& last = program.blocks[static_cast<std::size_t>(chunk.blocks.back().block)];
+      if (last.kind != BlockKind::head || !shares(mtp, kHeadLogits)) continue;
+      mtp.reduce.insert(mtp.reduce.end(), last.reduce.begin(), last.reduce.end());
+      last.reduce.clear();
     }
   }
 }
@@ -101,21 +132,20 @@ void lower_data_parallel(const Run& run, StepProgram& program) {
   const bool zero1 = run.layout.zero == Zero::optimizer;
   program.data_parallel = timing(run);
   const Replication dense{fsdp ? GroupKind::fsdp : GroupKind::dp_cp, fsdp || zero1, fsdp};
-  const Replication expert{GroupKind::expert_dp, fsdp ? run.traits.fsdp_experts : zero1, false};
+  const Replication expert{GroupKind::expert_dp, fsdp || zero1, false};
   const bool on_time = fsdp && !program.data_parallel.prefetch;
   for (Block& block : program.blocks) {
     const BlockParameters& p = block.parameters;
     if (on_time) {
-      const double experts = run.traits.fsdp_experts ? 1 : 0;
       const double weight = hw::bytes_per_element(run.traits.param_gather_dtype);
-      if (program.data_parallel.gather == When::every_pass) block.gathered = {weight * (p.dense + experts * p.expert)};
-      block.whole_gradients = {hw::bytes_per_element(run.traits.grad_dtype) *
-                               (p.trainable_dense + experts * p.trainable_expert)};
+      if (program.data_parallel.gather == When::every_pass) block.gathered = {weight * (p.dense + p.expert)};
+      block.whole_gradients = {hw::bytes_per_element(run.traits.grad_dtype) * (p.trainable_dense + p.trainable_expert)};
     }
     add_collectives(block, program, dense, p.dense, p.trainable_dense);
     add_collectives(block, program, expert, p.expert, p.trainable_expert);
   }
   if (on_time) share_gathered(program);
+  if (!fsdp) reduce_behind_mtp(program);
 }
 
 }  // namespace models

@@ -17,7 +17,7 @@ Shards shards_of(const Run& run) {
   Shards shards;
   if (l.fsdp > 0) {
     shards.dense_weights = shards.dense_states = l.fsdp;
-    if (run.traits.fsdp_experts) shards.expert_weights = shards.expert_states = l.expert_dp();
+    shards.expert_weights = shards.expert_states = l.expert_dp();
   } else if (l.zero == Zero::optimizer) {
     shards.dense_states = l.dp * l.cp;
     shards.expert_states = l.expert_dp();
@@ -139,14 +139,7 @@ Op optimizer_step(const Run& run, const Held& held) {
 }
 
 void fill_late_gradients(const Run& run, StepProgram& program) {
-  const Shards shards = shards_of(run);
-  for (Block& block : program.blocks) {
-    block.late_gradients = gradient_bytes(run, block.parameters, shards);
-    BlockParameters whole = block.parameters;
-    if (shards.expert_weights > 1 || run.traits.fsdp_experts) whole.trainable_expert = 0;
-    whole.trainable_dense = 0;
-    block.unsharded_gradients = gradient_bytes(run, whole, shards);
-  }
+  for (Block& block : program.blocks) block.late_gradients = gradient_bytes(run, block.parameters, shards_of(run));
 }
 
 }  // namespace

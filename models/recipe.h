@@ -58,7 +58,6 @@ struct Traits {
   bool fsdp_prefetch = true;        ///< the next block's gather is issued while this one computes
   bool fsdp_defer_reduce = false;   ///< gradients are reduced once a step, not every microbatch
   bool fsdp_once_per_step = false;  ///< gathered once a step too (kept over all microbatches)
-  bool fsdp_experts = false;        ///< expert weights are sharded over the expert-DP group too
 
   // Kernels
   AttentionBackend attention = AttentionBackend::fused;
@@ -103,6 +102,8 @@ struct Traits {
   // Pipeline and memory
   bool recompute_early_stop = false;  ///< replay ends with the last tensor needed (torch's non-reentrant checkpoint)
   bool recompute_mtp = true;          ///< full recompute replays MTP modules too
+  bool profiled_schedule =
+      true;  ///< zero-bubble orders are laid out for the passes' times, not as if all were the same
   bool post_validation_optimizer = false;  ///< stages do not meet before the optimizer: norms are checked afterwards
   bool flush_per_local_batch = false;      ///< AutoModel: one schedule call per local batch
   bool count_ends_in_split = false;

@@ -409,9 +409,7 @@ struct Block {
   hw::Bytes input_grad_peak;              ///< of a backward pass that leaves what weight gradients read
   /// FSDP that gathers a block when it begins: its whole weights while it runs, and in backward its whole gradients.
   hw::Bytes gathered, whole_gradients;
-  /// FSDP: gradients that are there from the block's first backward pass on, and those of them that it writes itself
-  /// (of parameters that are not sharded).
-  hw::Bytes late_gradients, unsharded_gradients;
+  hw::Bytes late_gradients;    ///< FSDP: gradients that are there from the block's first backward pass on
   hw::Bytes shared_gradients;  ///< of them, those of other blocks' weights, which stay until those blocks are done
   /// What the weight-gradient ops read, inputs and output gradients: held from input gradients to weight gradients
   /// where a schedule runs them apart (WeightGradStore of arXiv 2401.10241's fork).

@@ -41,10 +41,10 @@ class PassPlayer {
   PassPlayer(const PricedProgram& priced, const models::ChunkProgram& chunk, int most_blocks)
       : priced_(priced), chunk_(chunk), most_blocks_(most_blocks) {}
 
-  PassCost pass(PassKind kind, bool edge) const {
+  PassCost pass(models::Phase kind, bool edge) const {
     PassCost cost = extrapolated(chunk_, most_blocks_, [&](const RunLengths& lengths) {
       LaneBuilder lane(priced_);
-      lane.add_pass(pass_blocks(chunk_, kind != PassKind::forward, lengths), kind, edge);
+      lane.add_pass(pass_blocks(chunk_, kind != models::Phase::forward, lengths), kind, edge);
       const Lane ops(lane.ops());
       return pass_cost(priced_, play({&ops, 1}, priced_.sharing, false), lane.work());
     });
@@ -56,8 +56,8 @@ class PassPlayer {
     return extrapolated(chunk_, most_blocks_, [&](const RunLengths& lengths) {
       const double host = priced_.model.efficiency().merged_host_factor;
       LaneBuilder forward(priced_, host), backward(priced_, host);
-      forward.add_pass(pass_blocks(chunk_, false, lengths), PassKind::forward, false);
-      backward.add_pass(pass_blocks(chunk_, true, lengths), PassKind::backward, false);
+      forward.add_pass(pass_blocks(chunk_, false, lengths), models::Phase::forward, false);
+      backward.add_pass(pass_blocks(chunk_, true, lengths), models::Phase::backward, false);
       const Lane lanes[] = {forward.ops(), backward.ops()};
       OpSums work = forward.work();
       work.add(backward.work());
@@ -67,7 +67,7 @@ class PassPlayer {
 
  private:
   /// A pass lasts no shorter than its transfers, or they would pile up over the microbatches.
-  void hold_for_transfers(PassCost& cost, PassKind kind) const {
+  void hold_for_transfers(PassCost& cost, models::Phase kind) const {
     const double behind = data_parallel_time(priced_, chunk_, kind, false) - cost.time;
     if (behind <= 0) return;
     cost.time += behind;
@@ -83,17 +83,18 @@ ChunkCost chunk_cost(const PricedProgram& priced, const models::ChunkProgram& ch
   const models::DataParallel& dp = priced.program().data_parallel;
   const PassPlayer player(priced, chunk, most_blocks);
   const bool split = splits_backward(priced.program().layout.schedule);
-  const PassKind last = split ? PassKind::weight_grad : PassKind::backward;
+  const models::Phase last = split ? models::Phase::weight_grad : models::Phase::backward;
   ChunkCost cost;
-  cost.forward = player.pass(PassKind::forward, false);
-  cost.backward = player.pass(PassKind::backward, false);
+  cost.forward = player.pass(models::Phase::forward, false);
+  cost.backward = player.pass(models::Phase::backward, false);
   if (split) {
-    cost.input_grad = player.pass(PassKind::input_grad, false);
-    cost.weight_grad = player.pass(PassKind::weight_grad, false);
+    cost.input_grad = player.pass(models::Phase::input_grad, false);
+    cost.weight_grad = player.pass(models::Phase::weight_grad, false);
   }
-  cost.first_forward = gathers(dp, PassKind::forward, true) ? player.pass(PassKind::forward, true) : cost.forward;
+  cost.first_forward =
+      models::gathers(dp, models::Phase::forward, true) ? player.pass(models::Phase::forward, true) : cost.forward;
   cost.last_backward = split ? cost.weight_grad : cost.backward;
-  if (gathers(dp, last, true) || reduces(dp, last, true)) cost.last_backward = player.pass(last, true);
+  if (models::gathers(dp, last, true) || models::reduces(dp, last, true)) cost.last_backward = player.pass(last, true);
   if (merges(priced, chunk)) cost.merged = player.merged();
   return cost;
 }

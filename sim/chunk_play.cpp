@@ -7,7 +7,6 @@ namespace sim {
 namespace {
 
 using models::Stream;
-using models::When;
 
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
@@ -76,9 +75,9 @@ PricedBlock price_block(const CostModel& model, const models::Block& block) {
   return priced;
 }
 
-bool skipped(const PricedList& list, std::size_t op, PassKind kind) {
-  if (kind == PassKind::input_grad) return list.weight_gradient[op];
-  return kind == PassKind::weight_grad && !list.weight_gradient[op];
+bool skipped(const PricedList& list, std::size_t op, models::Phase kind) {
+  if (kind == models::Phase::input_grad) return list.weight_gradient[op];
+  return kind == models::Phase::weight_grad && !list.weight_gradient[op];
 }
 
 }  // namespace
@@ -105,24 +104,10 @@ PricedProgram::PricedProgram(const CostModel& cost_model) : model(cost_model) {
   copies = std::ranges::any_of(program().blocks, [](const models::Block& block) { return block.offloaded.value > 0; });
 }
 
-bool gathers(const models::DataParallel& dp, PassKind kind, bool edge) {
-  if (kind == PassKind::weight_grad) return false;
-  if (kind == PassKind::forward)
-    return dp.gather == When::every_pass || dp.gather == When::every_microbatch ||
-           (dp.gather == When::once_a_step && edge && dp.gather_overlap);
-  return dp.gather == When::every_pass;
-}
-
-bool reduces(const models::DataParallel& dp, PassKind kind, bool edge) {
-  if (kind == PassKind::forward || kind == PassKind::input_grad) return false;
-  return dp.reduce == When::every_pass || dp.reduce == When::every_microbatch ||
-         (dp.reduce == When::once_a_step && edge && dp.reduce_overlap);
-}
-
-int LaneBuilder::add_list(const PricedList& list, int after, int gathered, PassKind kind) {
+int LaneBuilder::add_list(const PricedList& list, int after, int gathered, models::Phase kind) {
   const int earlier = before_;
   place_.assign(list.ops.size(), -1);
-  const bool whole = kind == PassKind::forward || kind == PassKind::backward;
+  const bool whole = kind == models::Phase::forward || kind == models::Phase::backward;
   int output = -1;
   for (std::size_t i = 0; i < list.ops.size(); ++i) {
     if (!whole && skipped(list, i, kind)) continue;
@@ -145,26 +130,26 @@ int LaneBuilder::add_list(const PricedList& list, int after, int gathered, PassK
     origins_.push_back(here_);
   }
   before_ = after;
-  if (kind != PassKind::weight_grad) work_.add(list.work[0]);
-  if (kind != PassKind::input_grad && list.splits) work_.add(list.work[1]);
+  if (kind != models::Phase::weight_grad) work_.add(list.work[0]);
+  if (kind != models::Phase::input_grad && list.splits) work_.add(list.work[1]);
   return output;
 }
 
-int LaneBuilder::add_gather(int block, int after) {
-  const PricedList& gather = priced_.blocks[at(block)].gather;
+/// Gathers the block at `position` of the pass.
+int LaneBuilder::add_gather(std::span<const std::int16_t> blocks, int position, int after) {
+  const PricedList& gather = priced_.blocks[at(blocks[at(position)])].gather;
   if (gather.ops.empty()) return -1;
-  here_.list = 'g';
-  add_list(gather, after, -1, PassKind::forward);
+  here_ = {.position = static_cast<std::int16_t>(position), .list = models::OpList::gather, .op = 0};
+  add_list(gather, after, -1, models::Phase::forward);
   return static_cast<int>(ops_.size()) - 1;
 }
 
-void LaneBuilder::reserve(std::span<const std::int16_t> blocks, PassKind kind) {
+void LaneBuilder::reserve(std::span<const std::int16_t> blocks, models::Phase kind) {
   std::size_t total = ops_.size(), longest = 0;
   for (const std::int16_t id : blocks) {
     const PricedBlock& block = priced_.blocks[at(id)];
-    const PricedList& list = kind == PassKind::forward ? block.forward : block.backward;
-    // The last block gathers what the first has gathered in the pass before.
-    total += list.ops.size() + 2 * block.gather.ops.size() + block.reduce.ops.size();
+    const PricedList& list = kind == models::Phase::forward ? block.forward : block.backward;
+    total += list.ops.size() + block.gather.ops.size() + block.reduce.ops.size();
     longest = std::max(longest, list.ops.size());
   }
   ops_.reserve(total);
@@ -172,36 +157,31 @@ void LaneBuilder::reserve(std::span<const std::int16_t> blocks, PassKind kind) {
   place_.reserve(longest);
 }
 
-void LaneBuilder::add_pass(std::span<const std::int16_t> blocks, PassKind kind, bool edge) {
+void LaneBuilder::add_pass(std::span<const std::int16_t> blocks, models::Phase kind, bool edge) {
   reserve(blocks, kind);
   const models::DataParallel& dp = priced_.program().data_parallel;
-  const bool gather = gathers(dp, kind, edge), reduce = reduces(dp, kind, edge);
+  const bool gather = models::gathers(dp, kind, edge), reduce = models::reduces(dp, kind, edge);
   const bool ahead = dp.prefetch && dp.gather_overlap;
   const int n = static_cast<int>(blocks.size());
   int output = -1;    // of the block before
   int gathered = -1;  // last gather of the coming block
-  // In steady state it was gathered in the pass before.
-  if (gather && ahead && edge && n > 0) gathered = add_gather(blocks[0], -1);
+  if (gather && ahead && n > 0) gathered = add_gather(blocks, 0, -1);
   for (int i = 0; i < n; ++i) {
     const PricedBlock& block = priced_.blocks[at(blocks[at(i)])];
     int next_gathered = -1;
-    here_.position = static_cast<std::int16_t>(i);
-    if (gather && !ahead) gathered = add_gather(blocks[at(i)], output);
-    if (gather && ahead && (i + 1 < n || !edge)) {
-      // The last block gathers for the pass to come, which mostly begins with the block that this one began with.
-      const int next = i + 1 < n ? i + 1 : 0;
-      here_.position = static_cast<std::int16_t>(next);
-      next_gathered = add_gather(blocks[at(next)], output);
-      here_.position = static_cast<std::int16_t>(i);
-    }
-    here_.list = kind == PassKind::forward ? 'f' : 'b';
-    const int mine = add_list(kind == PassKind::forward ? block.forward : block.backward, output, gathered, kind);
-    if (mine >= 0 && kind != PassKind::weight_grad) output = mine;
+    if (gather && !ahead) gathered = add_gather(blocks, i, output);
+    if (gather && ahead && i + 1 < n) next_gathered = add_gather(blocks, i + 1, output);
+    const bool forward = kind == models::Phase::forward;
+    here_ = {.position = static_cast<std::int16_t>(i),
+             .list = forward ? models::OpList::forward : models::OpList::backward,
+             .op = 0};
+    const int mine = add_list(forward ? block.forward : block.backward, output, gathered, kind);
+    if (mine >= 0 && kind != models::Phase::weight_grad) output = mine;
     if (reduce && !block.reduce.ops.empty()) {
-      here_.list = 'r';
+      here_.list = models::OpList::reduce;
       int last = static_cast<int>(ops_.size()) - 1;
       while (last > 0 && ops_[at(last)].stream != Stream::compute) --last;
-      add_list(block.reduce, last, output, PassKind::backward);
+      add_list(block.reduce, last, output, models::Phase::backward);
       if (!dp.reduce_overlap) output = static_cast<int>(ops_.size()) - 1;
     }
     gathered = next_gathered;
@@ -230,9 +210,10 @@ void PassCost::add(const PassCost& other, double times) {
   work.add(other.work, times);
 }
 
-double data_parallel_time(const PricedProgram& priced, const models::ChunkProgram& chunk, PassKind kind, bool edge) {
-  const bool gather = gathers(priced.program().data_parallel, kind, edge);
-  const bool reduce = reduces(priced.program().data_parallel, kind, edge);
+double data_parallel_time(const PricedProgram& priced, const models::ChunkProgram& chunk, models::Phase kind,
+                          bool edge) {
+  const bool gather = models::gathers(priced.program().data_parallel, kind, edge);
+  const bool reduce = models::reduces(priced.program().data_parallel, kind, edge);
   double time = 0;
   for (const models::BlockRun& run : chunk.blocks) {
     const PricedBlock& block = priced.blocks[at(run.block)];

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "hw/units.h"
+#include "models/expand.h"
 #include "models/step_program.h"
 #include "sim/breakdown.h"
 #include "sim/by_chunk.h"
@@ -55,43 +56,35 @@ struct PricedProgram {
   const models::StepProgram& program() const { return model.program(); }
 };
 
-/// One pass over a chunk. Parts of backward: input_grad and weight_grad as the zero-bubble schedules split it.
-enum class PassKind : std::uint8_t { forward, backward, input_grad, weight_grad };
-
-/// Whether a pass of `kind` gathers parameters or reduces gradients, in a microbatch that is the step's first (its
-/// forwards) or last (its backwards) or in neither.
-bool gathers(const models::DataParallel& dp, PassKind kind, bool edge);
-bool reduces(const models::DataParallel& dp, PassKind kind, bool edge);
-
 /// Where an op of a lane comes from: for timelines.
 struct LaneOp {
   std::int16_t position;  ///< of the block in the pass, in execution order
-  char list;              ///< f, b, g (gather), r (reduce)
-  std::int16_t op;        ///< in the block's list
+  models::OpList list;
+  std::int16_t op;  ///< in the block's list
 };
 
 /// Chains the ops of blocks to one lane. The ops of a block that need none of it wait for the output of the block
-/// before. Block i + 1 is gathered while block i computes (prefetch depth 1), block i is reduced while block i + 1
-/// does.
+/// before. Block i + 1 is gathered while block i computes (prefetch depth 1: nothing hides a pass's first gather),
+/// block i is reduced while block i + 1 does.
 class LaneBuilder {
  public:
   /// `host_factor`: host time per op relative to an eager pass on its own.
   explicit LaneBuilder(const PricedProgram& priced, double host_factor = 1)
       : priced_(priced), host_factor_(host_factor) {}
 
-  /// Appends a pass over `blocks`, in execution order. `edge` as in gathers().
-  void add_pass(std::span<const std::int16_t> blocks, PassKind kind, bool edge);
+  /// Appends a pass over `blocks`, in execution order. `edge` as in models::gathers().
+  void add_pass(std::span<const std::int16_t> blocks, models::Phase kind, bool edge);
   /// Appends one list whose sources wait for op `after` and op `gathered` of the lane (-1: for none). Returns the index
   /// in the lane of its output, or its last op.
-  int add_list(const PricedList& list, int after, int gathered, PassKind kind);
+  int add_list(const PricedList& list, int after, int gathered, models::Phase kind);
 
   const std::vector<PlayedOp>& ops() const { return ops_; }
   const std::vector<LaneOp>& origins() const { return origins_; }
   const OpSums& work() const { return work_; }
 
  private:
-  void reserve(std::span<const std::int16_t> blocks, PassKind kind);
-  int add_gather(int block, int after);
+  void reserve(std::span<const std::int16_t> blocks, models::Phase kind);
+  int add_gather(std::span<const std::int16_t> blocks, int position, int after);
 
   const PricedProgram& priced_;
   double host_factor_;
@@ -121,7 +114,8 @@ struct ChunkCost {
 };
 
 /// s of data-parallel transfers of a pass.
-double data_parallel_time(const PricedProgram& priced, const models::ChunkProgram& chunk, PassKind kind, bool edge);
+double data_parallel_time(const PricedProgram& priced, const models::ChunkProgram& chunk, models::Phase kind,
+                          bool edge);
 
 /// Play as the cost of a pass. Its time is until the last op that is not data-parallel; `work` fills the compute parts.
 PassCost pass_cost(const PricedProgram& priced, const Play& play, const OpSums& work);

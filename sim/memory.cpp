@@ -51,13 +51,13 @@ void raise_in_backward(const models::StepProgram& program, const models::ChunkPr
   double kept = result.kept, shared = 0, late = 0;
   for (auto run = chunk.blocks.rbegin(); run != chunk.blocks.rend(); ++run) {
     const models::Block& block = program.blocks[at(run->block)];
-    const double transient = in_backward(block) + shared, mine = block.unsharded_gradients.value;
+    const double transient = in_backward(block) + shared;
     raise(result.in_backward, kept, transient);
-    raise(result.in_first_backward, kept, transient, late + mine);
+    raise(result.in_first_backward, kept, transient, late);
     // Its last block: all but one have gone.
     const double others = run->count - 1;
     raise(result.in_first_backward, kept - others * block.kept.value, transient,
-          late + others * block.late_gradients.value + mine);
+          late + others * block.late_gradients.value);
     kept -= run->count * block.kept.value;
     late += run->count * block.late_gradients.value;
     shared += block.shared_gradients.value;

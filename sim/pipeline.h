@@ -28,6 +28,7 @@ struct PipelineTimes {
   /// Runs a steady forward of 1f1b and interleaved together with the backward after it, if their microbatches differ.
   /// Make the schedule with `merged` set, or few pairs qualify.
   bool merge_ep = false;
+  bool profiled = true;  ///< zero-bubble schedules are laid out for these times
 };
 
 struct TaskSpan {
@@ -53,7 +54,7 @@ struct PipelinePlay {
 PipelinePlay play_pipeline(const models::Layout& layout, const std::vector<std::vector<models::PipelineTask>>& orders,
                            const PipelineTimes& times, bool keep_spans = false);
 
-/// Ratios to lay out a zero-bubble schedule with: means over the chunks.
+/// Ratios to lay out a zero-bubble schedule with: means over the chunks, or all the same.
 models::PhaseTimes phase_times(const PipelineTimes& times);
 
 /// makespan and longest_span of a PipelinePlay.

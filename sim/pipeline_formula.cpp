@@ -166,6 +166,7 @@ PipelineCost zero_bubble_cost(const Layout& layout, const PipelineTimes& times, 
 }  // namespace
 
 models::PhaseTimes phase_times(const PipelineTimes& times) {
+  if (!times.profiled) return {};
   models::PhaseTimes sum{0, 0, 0, 0};
   for (const ChunkTimes& chunk : times.chunks) {
     sum.forward += chunk.forward.value;

@@ -7,8 +7,6 @@
 namespace sim {
 namespace {
 
-using models::When;
-
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
 /// Microbatches between two drains of the pipeline; Layout::microbatches are those of the step.
@@ -47,7 +45,7 @@ double first_forward_extra(const PricedProgram& priced, const ChunkCosts& chunks
 void fill_last_backwards(const PricedProgram& priced, const ChunkCosts& chunks, const models::StageProgram& stage,
                          PipelineTimes& times) {
   const bool split = splits_backward(priced.program().layout.schedule);
-  const PassKind last = split ? PassKind::weight_grad : PassKind::backward;
+  const models::Phase last = split ? models::Phase::weight_grad : models::Phase::backward;
   double backlog = 0;
   for (auto chunk = stage.chunks.rbegin(); chunk != stage.chunks.rend(); ++chunk) {
     const ChunkCost& cost = chunks.of(*chunk);
@@ -60,22 +58,14 @@ void fill_last_backwards(const PricedProgram& priced, const ChunkCosts& chunks, 
   }
 }
 
-/// Gathers and reductions of once a step that nothing hides; of the stage that has most of them.
-double serial_transfers(const PricedProgram& priced) {
-  const models::StepProgram& program = priced.program();
-  const models::DataParallel& dp = program.data_parallel;
-  const bool gather = dp.gather == When::once_a_step && !dp.gather_overlap;
-  const bool reduce = dp.reduce == When::once_a_step && !dp.reduce_overlap;
+/// One list of all blocks, one after the other; of the stage that has most of it.
+double longest_list(const PricedProgram& priced, PricedList PricedBlock::*list) {
   double most = 0;
-  for (const models::StageProgram& stage : program.stages) {
+  for (const models::StageProgram& stage : priced.program().stages) {
     double sum = 0;
-    for (const int chunk : stage.chunks) {
-      for (const models::BlockRun& run : program.chunks[at(chunk)].blocks) {
-        const PricedBlock& block = priced.blocks[at(run.block)];
-        if (gather) sum += run.count * block.gather.all().comm;
-        if (reduce) sum += run.count * block.reduce.all().comm;
-      }
-    }
+    for (const int chunk : stage.chunks)
+      for (const models::BlockRun& run : priced.program().chunks[at(chunk)].blocks)
+        sum += run.count * (priced.blocks[at(run.block)].*list).all().comm;
     most = std::max(most, sum);
   }
   return most;
@@ -207,6 +197,7 @@ void fill_work(const PricedProgram& priced, const ChunkCosts& chunks, const Flus
 PipelineTimes pipeline_times(const PricedProgram& priced, const ChunkCosts& chunks) {
   const models::StepProgram& program = priced.program();
   PipelineTimes times;
+  times.profiled = program.traits.profiled_schedule;
   times.send_forward = times.send_backward = priced.model.price(models::Block{}, program.send).time;
   // Zero-bubble runtimes post their transfers asynchronously: weight gradients hide them (arXiv 2401.10241, section 4).
   times.send_overlapped = program.traits.p2p_overlap || splits_backward(program.layout.schedule);
@@ -245,6 +236,7 @@ StepCost step_cost(const PricedProgram& priced, const ChunkCosts& chunks, Tier t
   step.critical_stage = flush.critical_stage;
   fill_work(priced, chunks, flush, layout.flushes, step);
   double pipeline = flush.period;
+  step.flush_period = {flush.period};
   if (layout.flushes > 1) {  // gathers and reductions of once a step are not in every flush
     PipelineTimes steady = step.times;
     for (ChunkTimes& chunk : steady.chunks) chunk.first_forward_extra = chunk.last_backward_extra = {};
@@ -252,9 +244,14 @@ StepCost step_cost(const PricedProgram& priced, const ChunkCosts& chunks, Tier t
   }
   step.parts[Part::exposed_p2p] += layout.flushes * flush.wait_send;
   step.parts[Part::bubble] = std::max(0.0, pipeline - step.parts.total());  // of rounding, -1e-16 may be left
-  step.parts[exposed_part(models::Stream::dp_comm, priced.sharded)] +=
-      serial_transfers(priced) + shared_embedding(priced);
+  double& transfers = step.parts[exposed_part(models::Stream::dp_comm, priced.sharded)];
+  step.reductions_at = {step.parts.total() + flush.makespan - flush.period};
+  if (models::reduces_at_the_end(priced.program().data_parallel))
+    transfers += longest_list(priced, &PricedBlock::reduce);
+  transfers += shared_embedding(priced);
   step.optimizer_at = {step.parts.total() + flush.makespan - flush.period};
+  if (models::gathers_at_the_end(priced.program().data_parallel))
+    transfers += longest_list(priced, &PricedBlock::gather);
   const OptimizerCost optimizer = optimizer_cost(priced, flush.critical_stage);
   step.parts[Part::optimizer] = optimizer.time;
   step.work.add(optimizer.work);

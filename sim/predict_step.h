@@ -15,10 +15,12 @@ struct StepCost {
   Parts parts;          ///< add up to the step time
   OpSums work;          ///< of the critical rank
   PipelineTimes times;  ///< what the pipeline was played with, first flush
-  /// When the optimizer starts, if stages meet before it; with a post-validated one, each starts after its last task.
-  hw::Seconds optimizer_at;
+  /// When the reductions of once a step that nothing hides start, and the optimizer, if stages meet before it; a
+  /// post-validated one starts after its stage's last task.
+  hw::Seconds reductions_at, optimizer_at;
   /// Of a flush, as laid out for `times`: always for the events tier, else see PipelineCost.
   std::vector<std::vector<models::PipelineTask>> orders;
+  hw::Seconds flush_period;  ///< from the first flush's start to the second's, and so on
   int critical_stage = 0;
 };
 

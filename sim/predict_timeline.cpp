@@ -11,24 +11,6 @@ namespace {
 
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
-models::OpList list_of(char list) {
-  switch (list) {
-    case 'f': return models::OpList::forward;
-    case 'b': return models::OpList::backward;
-    case 'g': return models::OpList::gather;
-    default: return models::OpList::reduce;
-  }
-}
-
-const std::vector<models::Op>& ops_of(const models::Block& block, char list) {
-  switch (list) {
-    case 'f': return block.forward;
-    case 'b': return block.backward;
-    case 'g': return block.gather;
-    default: return block.reduce;
-  }
-}
-
 /// A pass as played: where its ops come from, and when they run.
 struct PlayedPass {
   int chunk = 0;
@@ -39,22 +21,25 @@ struct PlayedPass {
   std::vector<Span> spans;
 };
 
-PassKind pass_kind(models::Phase phase) { return static_cast<PassKind>(phase); }
-static_assert(static_cast<int>(PassKind::weight_grad) == static_cast<int>(models::Phase::weight_grad));
-
 class TimelineWriter {
  public:
-  TimelineWriter(const PricedProgram& priced, models::Timeline& timeline) : priced_(priced), timeline_(timeline) {}
+  TimelineWriter(const PricedProgram& priced, hw::Seconds flush_period, models::Timeline& timeline)
+      : priced_(priced), flush_period_(flush_period), timeline_(timeline) {}
 
-  /// Where task `task` of its rank runs; `partner` where it is merged with another.
-  void write(const TaskSpan& span, int task, bool merged, int microbatches);
+  /// A task of its rank in flush `flush`.
+  void write(const TaskSpan& span, int task, bool merged, int flush);
   void add(models::TimelineEvent event) { timeline_.events.push_back(std::move(event)); }
 
  private:
-  const PlayedPass& pass(const TaskSpan& span, bool merged, int microbatches);
+  const PlayedPass& pass(const models::PipelineTask& task, bool merged, bool edge);
+  /// Of one flush.
+  int microbatches() const {
+    return priced_.program().layout.microbatches / std::max(1, priced_.program().layout.flushes);
+  }
   LaneBuilder lane(int chunk, models::Phase phase, bool edge) const;
 
   const PricedProgram& priced_;
+  const hw::Seconds flush_period_;
   models::Timeline& timeline_;
   std::vector<PlayedPass> known_;
 };
@@ -64,14 +49,12 @@ LaneBuilder TimelineWriter::lane(int chunk, models::Phase phase, bool edge) cons
   std::vector<std::int16_t> blocks;
   for (const models::PassBlock& place : models::pass_blocks(priced_.program().chunks[at(chunk)], phase))
     blocks.push_back(place.block);
-  builder.add_pass(blocks, pass_kind(phase), edge);
+  builder.add_pass(blocks, phase, edge);
   return builder;
 }
 
-const PlayedPass& TimelineWriter::pass(const TaskSpan& span, bool merged, int microbatches) {
-  const models::PipelineTask& task = span.task;
+const PlayedPass& TimelineWriter::pass(const models::PipelineTask& task, bool merged, bool edge) {
   const bool forward = task.phase == models::Phase::forward;
-  const bool edge = !merged && task.microbatch == (forward ? 0 : microbatches - 1);
   for (const PlayedPass& known : known_)
     if (known.chunk == task.chunk && known.phase == task.phase && known.edge == edge && known.merged == merged)
       return known;
@@ -96,20 +79,24 @@ const PlayedPass& TimelineWriter::pass(const TaskSpan& span, bool merged, int mi
   return known_.back();
 }
 
-void TimelineWriter::write(const TaskSpan& span, int task, bool merged, int microbatches) {
+void TimelineWriter::write(const TaskSpan& span, int task, bool merged, int flush) {
   const models::StepProgram& program = priced_.program();
-  const PlayedPass& played = pass(span, merged, microbatches);
+  const bool forward = span.task.phase == models::Phase::forward;
+  const bool first = flush == 0 && span.task.microbatch == 0;
+  const bool last = flush == std::max(1, program.layout.flushes) - 1 && span.task.microbatch == microbatches() - 1;
+  const PlayedPass& played = pass(span.task, merged, !merged && (forward ? first : last));
+  const hw::Seconds start = span.start + flush * flush_period_;
   for (std::size_t i = 0; i < played.ops.size(); ++i) {
     const LaneOp& from = played.ops[i];
     const models::PassBlock& place = played.blocks[at(from.position)];
     const models::Block& block = program.blocks[at(place.block)];
-    models::TimelineEvent event =
-        models::describe_op(block, ops_of(block, from.list)[at(from.op)], models::block_name(block.kind, place.layer));
+    models::TimelineEvent event = models::describe_op(block, models::ops_of(block, from.list)[at(from.op)],
+                                                      models::block_name(block.kind, place.layer));
     event.rank = span.stage;
-    event.start = span.start + played.spans[i].start;
-    event.end = span.start + played.spans[i].end;
-    event.microbatch = span.task.microbatch;
-    event.op = models::op_id(task, from.position, list_of(from.list), from.op);
+    event.start = start + played.spans[i].start;
+    event.end = start + played.spans[i].end;
+    event.microbatch = span.task.microbatch + flush * microbatches();
+    event.op = models::op_id(task, from.position, from.list, from.op);
     add(std::move(event));
   }
 }
@@ -137,19 +124,61 @@ std::vector<hw::Seconds> optimizer_starts(const PricedProgram& priced, const Ste
   return starts;
 }
 
-void write_optimizers(const PricedProgram& priced, const std::vector<hw::Seconds>& starts, TimelineWriter& writer) {
+/// What follows the tasks of a stage: ops one after another from a moment on.
+class EndOfStep {
+ public:
+  EndOfStep(const PricedProgram& priced, int stage, TimelineWriter& writer)
+      : priced_(priced), stage_(stage), writer_(writer) {}
+
+  void add(hw::Seconds start, const models::Block& block, const models::Op& op, const std::string& where, int position,
+           models::OpList list, int index);
+  /// One list of each of the stage's blocks.
+  void add_lists(hw::Seconds start, models::OpList list);
+  hw::Seconds now() const { return now_; }
+
+ private:
+  const PricedProgram& priced_;
+  int stage_;
+  TimelineWriter& writer_;
+  hw::Seconds now_;
+};
+
+void EndOfStep::add(hw::Seconds start, const models::Block& block, const models::Op& op, const std::string& where,
+                    int position, models::OpList list, int index) {
+  models::TimelineEvent event = models::describe_op(block, op, where);
+  event.rank = stage_;
+  event.start = start;
+  event.end = now_ = start + priced_.model.price(block, op).time;
+  event.op = models::op_id(models::kEndOfStep, position, list, index);
+  writer_.add(std::move(event));
+}
+
+void EndOfStep::add_lists(hw::Seconds start, models::OpList list) {
+  now_ = start;
+  int position = 0;
+  for (const models::PassBlock& place : models::stage_blocks(priced_.program(), stage_)) {
+    const models::Block& block = priced_.program().blocks[at(place.block)];
+    int index = 0;
+    for (const models::Op& op : models::ops_of(block, list))
+      add(now_, block, op, models::block_name(block.kind, place.layer), position, list, index++);
+    ++position;
+  }
+}
+
+void write_ends(const PricedProgram& priced, const StepCost& step, const std::vector<hw::Seconds>& optimizer_starts,
+                TimelineWriter& writer) {
+  const models::DataParallel& when = priced.program().data_parallel;
   const models::Block nothing;
   for (int stage = 0; stage < priced.program().layout.pp; ++stage) {
-    hw::Seconds now = starts[at(stage)];
+    EndOfStep end(priced, stage, writer);
+    if (models::reduces_at_the_end(when)) end.add_lists(step.reductions_at, models::OpList::reduce);
+    hw::Seconds now = optimizer_starts[at(stage)];
     int index = 0;
     for (const models::Op& op : priced.program().stages[at(stage)].optimizer) {
-      models::TimelineEvent event = models::describe_op(nothing, op, "optimizer");
-      event.rank = stage;
-      event.start = now;
-      event.end = now += priced.model.price(nothing, op).time;
-      event.op = models::op_id((1 << 30) - 1, 0, models::OpList::forward, index++);
-      writer.add(std::move(event));
+      end.add(now, nothing, op, "optimizer", 0, models::OpList::forward, index++);
+      now = end.now();
     }
+    if (models::gathers_at_the_end(when)) end.add_lists(now, models::OpList::gather);
   }
 }
 
@@ -158,24 +187,26 @@ void write_optimizers(const PricedProgram& priced, const std::vector<hw::Seconds
 void fill_timeline(const PricedProgram& priced, const StepCost& step, models::Timeline& timeline,
                    std::vector<std::string>& assumed) {
   const models::Layout& layout = priced.program().layout;
-  const int microbatches = layout.microbatches / std::max(1, layout.flushes);
+  const int flushes = std::max(1, layout.flushes), microbatches = layout.microbatches / flushes;
   const PipelinePlay played = play_pipeline(layout, step.orders, step.times, true);
   const std::size_t most = std::max<std::size_t>(kMostEvents / events_of_a_microbatch(priced.program()), 1);
-  if (at(microbatches) > most) assumed.push_back("timeline: only the first " + std::to_string(most) + " microbatches");
-  if (layout.flushes > 1) assumed.push_back("timeline: the first of " + std::to_string(layout.flushes) + " flushes");
+  if (at(layout.microbatches) > most)
+    assumed.push_back("timeline: only the first " + std::to_string(most) + " microbatches");
   timeline.program_hash = models::program_hash(priced.program());
-  TimelineWriter writer(priced, timeline);
-  int task = 0, stage = -1;
-  for (std::size_t i = 0; i < played.spans.size(); ++i, ++task) {
-    const TaskSpan& span = played.spans[i];
-    if (span.stage != stage) task = 0;
-    stage = span.stage;
-    if (at(span.task.microbatch) >= most) continue;
-    const bool merged = (i > 0 && merged_with(span, played.spans[i - 1])) ||
-                        (i + 1 < played.spans.size() && merged_with(span, played.spans[i + 1]));
-    writer.write(span, task, merged, microbatches);
+  TimelineWriter writer(priced, step.flush_period, timeline);
+  for (int flush = 0; flush < flushes; ++flush) {
+    int task = 0, stage = -1;
+    for (std::size_t i = 0; i < played.spans.size(); ++i, ++task) {
+      const TaskSpan& span = played.spans[i];
+      if (span.stage != stage) task = 0;
+      stage = span.stage;
+      if (at(span.task.microbatch + flush * microbatches) >= most) continue;
+      const bool merged = (i > 0 && merged_with(span, played.spans[i - 1])) ||
+                          (i + 1 < played.spans.size() && merged_with(span, played.spans[i + 1]));
+      writer.write(span, task, merged, flush);
+    }
   }
-  write_optimizers(priced, optimizer_starts(priced, step, played), writer);
+  write_ends(priced, step, optimizer_starts(priced, step, played), writer);
 }
 
 }  // namespace sim

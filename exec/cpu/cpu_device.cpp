@@ -107,14 +107,15 @@ void CpuDevice::add(const View& from, const View& to, models::Stream stream) {
   });
 }
 
-void CpuDevice::adamw(const AdamWStep& step, const OptimizerViews& views) {
-  streams_.launch(models::Stream::compute, [=] {
+void CpuDevice::adamw(const AdamWStep& step, const OptimizerViews& views, std::int64_t id) {
+  const auto update = [=] {
     const cpu::AdamW rule{step.learning_rate, step.beta1, step.beta2, step.epsilon, step.weight_decay};
     if (!is_double(views.weights)) return mixed_adamw(rule, step, views);
     cpu::adamw_step<double>(rule, step.step, step.gradient_factor, elements<const double>(views.gradients),
                             elements<double>(views.weights), elements<double>(views.first_moments),
                             elements<double>(views.second_moments));
-  });
+  };
+  streams_.launch(models::Stream::compute, update, id);
 }
 
 void CpuDevice::add_sum(const View& view, double factor, double* total, models::Stream stream) {

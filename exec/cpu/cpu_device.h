@@ -31,7 +31,7 @@ class CpuDevice final : public Device {
   void fill_zero(const View& view, models::Stream stream) override;
   void copy(const View& from, const View& to, models::Stream stream) override;
   void add(const View& from, const View& to, models::Stream stream) override;
-  void adamw(const AdamWStep& step, const OptimizerViews& views) override;
+  void adamw(const AdamWStep& step, const OptimizerViews& views, std::int64_t id) override;
   void add_sum(const View& view, double factor, double* total, models::Stream stream) override;
   double sum_of_squares(const View& view) override;
 

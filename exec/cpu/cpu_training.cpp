@@ -53,7 +53,7 @@ CpuTrainingResult train_transport(const CpuTraining& training, Transport& transp
   const std::string me = "rank " + std::to_string(transport.rank()) + ": ";
   // A peer may wait for this rank when an op of it fails.
   RealClock clock;
-  CpuDevice device(StreamMode::immediate, clock, [&](const std::string& why) { transport.fail(me + why); });
+  CpuDevice device(training.streams, clock, [&](const std::string& why) { transport.fail(me + why); });
   try {
     RankExecutor executor(training.run, training.program, device, transport,
                           [&](int id, const std::string& name, const std::vector<int>& ranks) {

@@ -20,6 +20,7 @@ struct CpuTraining {
   const TrainingPlan& plan;
   const TokenSource& tokens;
   const TrainingHooks& hooks;
+  StreamMode streams = StreamMode::immediate;
   TracedRanks traced = TracedRanks::none;
 };
 

@@ -6,8 +6,9 @@
 #include <cstring>
 
 /// EXEC_VECTORIZED before a function with hot loops: compiled for several instruction sets, chosen when the program
-/// starts. EXEC_INLINE before the small functions that such loops call: they must become part of each of the versions.
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
+/// starts (ThreadSanitizer's own start comes after that choice). EXEC_INLINE before the small functions that such loops
+/// call: they must become part of each of the versions.
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
 #define EXEC_VECTORIZED __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define EXEC_VECTORIZED

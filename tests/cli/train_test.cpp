@@ -189,6 +189,8 @@ TEST(Train, WrongArgumentsAreRefused) {
                  "--ranks: must be threads or the run's gpus (1), got 2");
   expect_refused({"train", run, "--steps", "3", "--resume", "/no/such"},
                  "/no/such: holds no checkpoint: neither manifest.json nor step-N/manifest.json");
+  expect_refused({"train", run, "--steps", "3", "--streams", "many"},
+                 "--streams: must be one of inline, threads, got many");
   expect_refused({"train", run, "--steps", "3", "--trace-ranks", "all"}, "--trace-ranks: needs --trace OUT.json");
   expect_refused({"train", run, "--steps", "3", "--trace", "t", "--trace-ranks", "some"},
                  "--trace-ranks: must be one of stages, all, got some");
@@ -200,7 +202,7 @@ TEST(Train, HelpNamesTheFlags) {
   const Finished help = stepcast({"train", "--help"});
   EXPECT_EQ(help.status, 0);
   for (const char* word : {"RUN.json", "--steps", "--data", "--ranks", "--save", "--save-every", "--resume", "--log",
-                           "--json", "--quiet", "--trace", "--trace-ranks"})
+                           "--json", "--quiet", "--streams", "--trace", "--trace-ranks"})
     EXPECT_NE(help.out.find(word), std::string::npos) << word;
 }
 
@@ -363,7 +365,10 @@ TEST(Train, ProcessesAreAsThreads) {
   ASSERT_EQ(stepcast({"train", run, "--steps", "5", "--log", threads, "--quiet"}).status, 0);
   ASSERT_EQ(mpirun("2", "train '" + run + "' --steps 3 --log '" + processes + "' --save '" + folder + "'", err), 0)
       << read(err);
-  ASSERT_EQ(mpirun("2", "train '" + run + "' --steps 5 --log '" + processes + "' --resume '" + folder + "'", err), 0)
+  ASSERT_EQ(
+      mpirun("2", "train '" + run + "' --steps 5 --streams threads --log '" + processes + "' --resume '" + folder + "'",
+             err),
+      0)
       << read(err);
   EXPECT_EQ(column(processes, "loss"), column(threads, "loss"));
   EXPECT_EQ(column(processes, "gradient_norm"), column(threads, "gradient_norm"));

@@ -37,30 +37,34 @@ void collect(RankExecutor& executor, std::map<std::string, WholeWeight>& weights
 
 }  // namespace
 
-Trained train(const models::Run& run, int steps) {
+Trained train(const models::Run& run, int steps, StreamMode mode) {
   const models::StepProgram program = models::lower(run);
   Trained result;
   result.losses.resize(static_cast<std::size_t>(steps));
   result.gradient_norms = result.losses;
   result.norms_of_parameters.resize(result.losses.size());
   result.peak_bytes.resize(static_cast<std::size_t>(run.layout.gpus));
+  result.records.resize(result.peak_bytes.size());
   std::mutex mutex;
   const TokenSource tokens = TokenSource::synthetic(run.model.vocab, run.train.seed);
   run_thread_ranks(run.layout.gpus, [&](Transport& transport) {
     RealClock clock;
-    CpuDevice device(StreamMode::immediate, clock);
+    CpuDevice device(mode, clock, [&](const std::string& why) { transport.fail(why); });
     RankExecutor executor(run, program, device, transport,
                           [&](int id, const std::string& name, const std::vector<int>& ranks) {
                             return std::make_unique<CpuCommunicator>(transport, RankGroup{id, name, ranks});
                           });
     for (int step = 0; step < steps; ++step) {
       const StepResult one = executor.step(step, tokens);
+      std::vector<LaunchRecord> launches = device.streams().take_records();
       const std::lock_guard lock(mutex);
       const auto at = static_cast<std::size_t>(step);
       result.losses[at] = one.loss;
       result.gradient_norms[at] = one.gradient_norm;
       for (const auto& [name, square] : executor.gradient_squares_of_step())
         result.norms_of_parameters[at][name] += square;
+      const int rank = transport.rank(), stage = executor.grid().index(models::GroupKind::pp);
+      result.records[static_cast<std::size_t>(rank)] = {rank, stage, std::move(launches)};
       std::size_t& peak = result.peak_bytes[static_cast<std::size_t>(transport.rank())];
       peak = std::max(peak, one.peak_bytes);
     }

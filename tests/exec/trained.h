@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "exec/step_trace.h"
 #include "models/run.h"
 
 namespace exec {
@@ -20,10 +21,11 @@ struct Trained {
   std::vector<std::map<std::string, double>> norms_of_parameters;  ///< by step
   std::map<std::string, WholeWeight> weights;
   std::vector<std::size_t> peak_bytes;  ///< by rank, largest of all steps
+  std::vector<RankRecords> records;     ///< by rank, of the last step
 };
 
-/// Trains for `steps` on ranks that are threads, streams being each rank's own thread.
-Trained train(const models::Run& run, int steps);
+/// Trains for `steps` on ranks that are threads.
+Trained train(const models::Run& run, int steps, StreamMode mode = StreamMode::immediate);
 
 /// A run description with `overrides` (a JSON object) merged in. Models and stacks come from the source tree.
 models::Run tiny_run(const std::string& golden, const std::string& overrides = "{}");
