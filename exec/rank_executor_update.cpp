@@ -111,13 +111,13 @@ void RankExecutor::begin_gather(const BlockInstance& instance, std::int64_t task
       device_.copy(group.weights, group.gathered, models::Stream::compute);
       continue;
     }
+    const Transfer gather = take(left, group.over, index, models::OpList::gather);
     View mine = group.weights;
     if (mine.dtype != group.gathered_type) {
       mine = slice(group.gathered, mine.columns * group.index, mine.columns);
       device_.copy(group.weights, mine, models::Stream::compute);
-      device_.wait(models::Stream::dp_comm, device_.record(models::Stream::compute));
+      device_.wait(gather.op->stream, device_.record(models::Stream::compute));
     }
-    const Transfer gather = take(left, group.over, index, models::OpList::gather);
     launch_collective(gather, mine, group.gathered);
     group.gathered.written = device_.record(gather.op->stream);
   }
