@@ -186,8 +186,8 @@ TEST_P(BothTiers, ReductionsThatTakeLongerThanBackwardPileUp) {
   EXPECT_NEAR(tiny(program).step_time.value * 1e3, exact, GetParam() == Tier::events ? 1e-6 : 2 + 1e-6);
 }
 
-// FSDP: the gather of the next block hides behind this one; only the first one of each pass shows. Without prefetch each
-// gather is waited for.
+// FSDP: the gather of the next block hides behind this one; only the first one of each pass shows. Without prefetch
+// each gather is waited for.
 TEST_P(BothTiers, ShardedParametersAreGatheredAhead) {
   models::StepProgram program = tiny_program(1, 3, 2);
   program.layout.fsdp = 4;
