@@ -130,11 +130,11 @@ class EndOfStep {
   EndOfStep(const PricedProgram& priced, int stage, TimelineWriter& writer)
       : priced_(priced), stage_(stage), writer_(writer) {}
 
-  void add(hw::Seconds start, const models::Block& block, const models::Op& op, const std::string& where, int position,
+  void start_at(hw::Seconds now) { now_ = now; }
+  void add(const models::Block& block, const models::Op& op, const std::string& where, int position,
            models::OpList list, int index);
   /// One list of each of the stage's blocks.
-  void add_lists(hw::Seconds start, models::OpList list);
-  hw::Seconds now() const { return now_; }
+  void add_lists(models::OpList list);
 
  private:
   const PricedProgram& priced_;
@@ -143,24 +143,23 @@ class EndOfStep {
   hw::Seconds now_;
 };
 
-void EndOfStep::add(hw::Seconds start, const models::Block& block, const models::Op& op, const std::string& where,
-                    int position, models::OpList list, int index) {
+void EndOfStep::add(const models::Block& block, const models::Op& op, const std::string& where, int position,
+                    models::OpList list, int index) {
   models::TimelineEvent event = models::describe_op(block, op, where);
   event.rank = stage_;
-  event.start = start;
-  event.end = now_ = start + priced_.model.price(block, op).time;
+  event.start = now_;
+  event.end = now_ += priced_.model.price(block, op).time;
   event.op = models::op_id(models::kEndOfStep, position, list, index);
   writer_.add(std::move(event));
 }
 
-void EndOfStep::add_lists(hw::Seconds start, models::OpList list) {
-  now_ = start;
+void EndOfStep::add_lists(models::OpList list) {
   int position = 0;
   for (const models::PassBlock& place : models::stage_blocks(priced_.program(), stage_)) {
     const models::Block& block = priced_.program().blocks[at(place.block)];
     int index = 0;
     for (const models::Op& op : models::ops_of(block, list))
-      add(now_, block, op, models::block_name(block.kind, place.layer), position, list, index++);
+      add(block, op, models::block_name(block.kind, place.layer), position, list, index++);
     ++position;
   }
 }
@@ -171,14 +170,13 @@ void write_ends(const PricedProgram& priced, const StepCost& step, const std::ve
   const models::Block nothing;
   for (int stage = 0; stage < priced.program().layout.pp; ++stage) {
     EndOfStep end(priced, stage, writer);
-    if (models::reduces_at_the_end(when)) end.add_lists(step.reductions_at, models::OpList::reduce);
-    hw::Seconds now = optimizer_starts[at(stage)];
+    end.start_at(step.reductions_at);
+    if (models::reduces_at_the_end(when)) end.add_lists(models::OpList::reduce);
+    end.start_at(optimizer_starts[at(stage)]);
     int index = 0;
-    for (const models::Op& op : priced.program().stages[at(stage)].optimizer) {
-      end.add(now, nothing, op, "optimizer", 0, models::OpList::forward, index++);
-      now = end.now();
-    }
-    if (models::gathers_at_the_end(when)) end.add_lists(now, models::OpList::gather);
+    for (const models::Op& op : priced.program().stages[at(stage)].optimizer)
+      end.add(nothing, op, "optimizer", 0, models::OpList::forward, index++);
+    if (models::gathers_at_the_end(when)) end.add_lists(models::OpList::gather);
   }
 }
 

@@ -212,13 +212,7 @@ void grouped_gemm(const OpCall& call, const models::GroupedGemm& work, Fp32Gemm 
 
 template <typename T>
 void run_grouped_gemm(const OpCall& call, const models::GroupedGemm& work, Fp32Gemm library) {
-  grouped_gemm<T, T>(call, work, library);
-}
-
-template <>
-void run_grouped_gemm<BFloat16>(const OpCall& call, const models::GroupedGemm& work, Fp32Gemm library) {
-  call.writes[0].dtype == hw::DType::bf16 ? grouped_gemm<BFloat16, BFloat16>(call, work, library)
-                                          : grouped_gemm<BFloat16, float>(call, work, library);
+  with_output<T>(call, [&]<typename In, typename Out>() { grouped_gemm<In, Out>(call, work, library); });
 }
 
 /// Rows to the ranks that have their experts, or back.
@@ -292,5 +286,6 @@ void weigh_activation(const OpCall& call, const models::Pointwise& work) {
   template void weigh_activation<T>(const OpCall&, const models::Pointwise&);
 EXEC_INSTANTIATE(float)
 EXEC_INSTANTIATE(double)
+template void run_grouped_gemm<BFloat16>(const OpCall&, const models::GroupedGemm&, Fp32Gemm);
 
 }  // namespace exec::cpu

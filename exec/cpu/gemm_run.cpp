@@ -62,15 +62,10 @@ void run(const OpCall& call, const models::Gemm& work, Fp32Gemm library) {
 
 template <typename T>
 void run_gemm(const OpCall& call, const models::Gemm& work, Fp32Gemm library) {
-  run<T, T>(call, work, library);
+  with_output<T>(call, [&]<typename In, typename Out>() { run<In, Out>(call, work, library); });
 }
 
-template <>
-void run_gemm<BFloat16>(const OpCall& call, const models::Gemm& work, Fp32Gemm library) {
-  call.writes[0].dtype == hw::DType::bf16 ? run<BFloat16, BFloat16>(call, work, library)
-                                          : run<BFloat16, float>(call, work, library);
-}
-
+template void run_gemm<BFloat16>(const OpCall&, const models::Gemm&, Fp32Gemm);
 template void run_gemm<float>(const OpCall&, const models::Gemm&, Fp32Gemm);
 template void run_gemm<double>(const OpCall&, const models::Gemm&, Fp32Gemm);
 

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <type_traits>
+
 #include "exec/allocator.h"
 #include "exec/bfloat16.h"
 #include "exec/cpu/gemm.h"
@@ -28,10 +30,16 @@ Matrix<T> part_of(const View& view, const models::ColumnRange& part) {
   return matrix<T>(view).columns_from(part.first, part.count);
 }
 
+/// body<T, Out>() for a product of T: Out is T, or the fp32 that one of bf16 may write.
+template <typename T, typename Body>
+void with_output(const OpCall& call, const Body& body) {
+  if constexpr (std::is_same_v<T, BFloat16>)
+    if (call.writes[0].dtype != hw::DType::bf16) return body.template operator()<T, float>();
+  body.template operator()<T, T>();
+}
+
 template <typename T>
 void run_gemm(const OpCall& call, const models::Gemm& work, Fp32Gemm library);
-template <>
-void run_gemm<BFloat16>(const OpCall& call, const models::Gemm& work, Fp32Gemm library);
 template <typename T>
 void run_attention(const OpCall& call, const models::Attention& work);
 template <typename T>
@@ -62,8 +70,6 @@ template <typename T>
 void run_routed(const OpCall& call, const models::Pointwise& work);
 template <typename T>
 void run_grouped_gemm(const OpCall& call, const models::GroupedGemm& work, Fp32Gemm library);
-template <>
-void run_grouped_gemm<BFloat16>(const OpCall& call, const models::GroupedGemm& work, Fp32Gemm library);
 void run_expert_exchange(const OpCall& call, const models::ExpertExchange& work);
 /// What row weights add to the activation, forward or backward, behind its kernel.
 template <typename T>
