@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/calibrate_runs.h"
 #include "cli/data_directory.h"
 #include "cli/predict.h"
 #include "cli/train.h"
@@ -21,6 +22,7 @@ namespace {
 
 struct Options {
   std::string data;
+  CalibrateRunsOptions calibrate_runs;
   PredictOptions predict;
   ValidateOptions validate;
   TrainOptions train;
@@ -55,6 +57,16 @@ void add_validate(CLI::App& app, ValidateOptions& options) {
   verb.footer(
       "Exit status: 0 done, 1 the error is above --fail-above, 2 bad input.\n"
       "Example: stepcast validate configs/runs/reference.jsonl --by system");
+}
+
+void add_calibrate(CLI::App& app, CalibrateRunsOptions& options) {
+  CLI::App& verb = *app.add_subcommand("calibrate", "fit the profile to measurements");
+  CLI::App& runs = *verb.add_subcommand("runs", "to measured step times");
+  runs.add_option("RUNS.jsonl", options.files, "measured runs, one JSON object a line")->type_name("...");
+  runs.add_option("--prior", options.prior, "profile to start from (tables)")->type_name("FILE|NAME");
+  runs.add_option("--plan", options.plan, "what may move, and how far: docs/calibration.md")->type_name("FILE");
+  runs.add_option("--out", options.out, "write the fitted profile")->type_name("PROFILE.json");
+  runs.add_option("--json", options.json, "write the parameters as JSON; - = stdout")->type_name("FILE|-");
 }
 
 void add_train(CLI::App& app, TrainOptions& options) {
@@ -122,6 +134,7 @@ void describe(CLI::App& app, Options& options) {
   app.add_option("--data", options.data, "folder of models, machines, stacks and profiles")->type_name("DIR");
   add_predict(app, options.predict);
   add_validate(app, options.validate);
+  add_calibrate(app, options.calibrate_runs);
   add_train(app, options.train);
   for (CLI::App* level : app.get_subcommands(nullptr)) {
     level->fallthrough();
@@ -173,6 +186,7 @@ Answer run(int argc, const char* const* argv) {
     throw hw::InputError("one verb at a time, got " + verbs[0]->get_name() + " and " + verbs[1]->get_name());
   const models::DataDirectory data = find_data(options.data);
   if (verbs.front()->get_name() == "predict") return predict(options.predict, data);
+  if (verbs.front()->get_name() == "calibrate") return calibrate_runs(options.calibrate_runs, data);
   if (verbs.front()->get_name() == "train") return train(options.train, data);
   return validate(options.validate, data, {argv + 1, argv + argc});
 }

@@ -46,4 +46,10 @@ hw::Node read_profile(const std::string& stated, const models::DataDirectory& da
   return hw::Node::read_file(is_path ? fs::path(name) : data.path / "calibration/profiles" / (name + ".json"));
 }
 
+std::vector<calibration::FitParameter> read_fit_plan(const std::string& stated, const hw::Node& prior,
+                                                     const models::DataDirectory& data) {
+  const fs::path path = stated.empty() ? data.path / "calibration/plans/runs.json" : fs::path(stated);
+  return calibration::parse_fit_plan(hw::Node::read_file(path), prior);
+}
+
 }  // namespace cli

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "calibration/runs_fit.h"
 #include "hw/node.h"
 #include "models/run.h"
 
@@ -14,5 +16,9 @@ models::DataDirectory find_data(const std::string& stated);
 /// The fitted profile: a file, the name of one in DATA/calibration/profiles, or `default` if empty. Throws
 /// hw::InputError.
 hw::Node read_profile(const std::string& stated, const models::DataDirectory& data);
+
+/// What a fit of `prior` to runs may move: a file, or DATA/calibration/plans/runs.json if empty. Throws hw::InputError.
+std::vector<calibration::FitParameter> read_fit_plan(const std::string& stated, const hw::Node& prior,
+                                                     const models::DataDirectory& data);
 
 }  // namespace cli

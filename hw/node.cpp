@@ -357,4 +357,24 @@ const std::string& Node::file() const { return document_->name; }
 
 std::string Node::dump() const { return json(value_).dump(); }
 
+std::string Node::pretty() const { return json(value_).dump(2) + "\n"; }
+
+Node Node::with(const std::vector<std::pair<std::string, Value>>& values) const {
+  auto document = std::make_shared<Document>();
+  document->name = file();
+  document->root = json(value_);
+  for (const auto& [pointer, value] : values) {
+    try {
+      const Json::json_pointer at(pointer);
+      Json& parent = document->root.at(at.parent_pointer());
+      if (!parent.is_object() && !parent.is_array()) throw InputError("");
+      std::visit([&](const auto& stated) { document->root[at] = stated; }, value);
+    } catch (const std::exception&) {
+      throw InputError(file() + ": " + shown_pointer(pointer) + ": must be in an object or array that is there");
+    }
+  }
+  const Json* const root = &document->root;
+  return Node(std::move(document), root, "");
+}
+
 }  // namespace hw

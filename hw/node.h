@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace hw {
@@ -63,7 +64,13 @@ class Node {
 
   const std::string& file() const;
   const std::string& pointer() const { return pointer_; }
-  std::string dump() const;  ///< compact JSON text of this value
+  std::string dump() const;    ///< compact JSON text of this value
+  std::string pretty() const;  ///< with line breaks, for files
+
+  /// A document of its own in which other values stand at these JSON pointers; a member that is not there is added.
+  /// Throws InputError where the object or array that holds one is not there.
+  using Value = std::variant<double, std::string, std::vector<double>>;
+  Node with(const std::vector<std::pair<std::string, Value>>& values) const;
 
  private:
   struct Document;

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "calibration/measured_runs.h"
+#include "calibration/runs_fit.h"
+#include "sim/prediction.h"
+
+namespace calibration {
+
+/// What is left out together: `layout` is a fifth of all configurations, by a hash; the others all rows with one value.
+inline constexpr std::string_view kFoldKeys[] = {"layout", "model", "system", "release", "framework"};
+
+struct CrossValidation {
+  std::vector<ValidatedRow> rows;  ///< each predicted by a fit that has not seen its fold
+  int folds = 0;
+};
+
+/// Refits without each fold in turn. All rows of one configuration, in every file, are in one fold with `layout`.
+CrossValidation cross_validate(const MeasuredRuns& runs, const RunsFitter& fitter, std::string_view key,
+                               sim::Tier tier);
+
+}  // namespace calibration

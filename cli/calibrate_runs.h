@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/answer.h"
+#include "models/run.h"
+
+namespace cli {
+
+/// `stepcast calibrate runs`: what no operator table gives, fitted to measured step times.
+struct CalibrateRunsOptions {
+  std::vector<std::string> files;
+  std::string prior = "tables";  ///< as read_profile(): where the fit starts and what it is drawn to
+  std::string plan;              ///< file; empty: DATA/calibration/plans/runs.json
+  std::string out;               ///< file for the fitted profile; empty: not written
+  std::string json;              ///< file or -; empty: not written
+};
+
+/// Throws hw::InputError.
+Answer calibrate_runs(const CalibrateRunsOptions& options, const models::DataDirectory& data);
+
+}  // namespace cli
