@@ -24,6 +24,8 @@ std::string fold_of(const MeasuredRun& run, const ValidatedRow& row, std::string
   if (key == "model") return row.model;
   if (key == "system") return row.system;
   if (key == "release") return row.framework + " " + run.release;
+  if (key == "framework-model") return row.framework + " " + row.model;
+  if (key == "file") return row.file;
   return row.framework;
 }
 
@@ -34,7 +36,7 @@ CrossValidation cross_validate(const MeasuredRuns& runs, const RunsFitter& fitte
   std::map<std::string, std::vector<std::size_t>> folds;
   for (std::size_t i = 0; i < runs.runs().size(); ++i)
     folds[fold_of(runs.runs()[i], runs.rows()[runs.runs()[i].row], key)].push_back(i);
-  CrossValidation result{.rows = runs.rows(), .folds = static_cast<int>(folds.size())};
+  CrossValidation result{.key = std::string(key), .rows = runs.rows(), .folds = static_cast<int>(folds.size())};
   for (const auto& [name, left_out] : folds) {
     std::vector<std::size_t> others;
     for (const auto& [other, members] : folds)

@@ -117,8 +117,8 @@ void MeasuredRuns::read_row(const hw::Node& node, models::Library& library, std:
     return;
   }
   fill_run(run, row);
-  runs_.push_back({rows_.size() - 1, std::move(run), node.at("system").dump(), configuration_of(node),
-                   text_of(node, "release")});
+  runs_.push_back(
+      {rows_.size() - 1, std::move(run), node.at("system").dump(), configuration_of(node), text_of(node, "release")});
 }
 
 Efficiencies efficiencies_of(const MeasuredRuns& runs, const hw::Node& profile) {

@@ -13,11 +13,11 @@
 namespace calibration {
 namespace {
 
-constexpr double kHuber = 1.345;         ///< 95 % efficient for normal errors
-constexpr double kLeastScale = 0.02;     ///< log error that step times repeat to at best
-constexpr double kDifference = 0.2;      ///< prior standard deviations that derivatives are taken over
-constexpr double kIdentified = 0.7;      ///< posterior over prior standard deviation below which data tell something
-constexpr double kInterval80 = 1.2816;   ///< standard normal quantile
+constexpr double kHuber = 1.345;        ///< 95 % efficient for normal errors
+constexpr double kLeastScale = 0.02;    ///< log error that step times repeat to at best
+constexpr double kDifference = 0.2;     ///< prior standard deviations that derivatives are taken over
+constexpr double kIdentified = 0.7;     ///< posterior over prior standard deviation below which data tell something
+constexpr double kInterval80 = 1.2816;  ///< standard normal quantile
 constexpr int kIterations = 9, kIterationsOfPart = 4;
 constexpr int kRenewed = 3;  ///< iterations that derivatives serve
 

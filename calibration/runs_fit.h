@@ -29,16 +29,16 @@ struct FittedParameter {
   FitParameter parameter;
   double prior = 0, value = 0, low = 0, high = 0;  ///< of its first number; 80 % interval, as the data leave it
   bool identified = false;                         ///< else it stays at its prior
-  double learned = 0;  ///< 1 - variance with the data over variance of the prior
+  double learned = 0;                              ///< 1 - variance with the data over variance of the prior
 };
 
 struct RunsFit {
   explicit RunsFit(hw::Node prior) : profile(std::move(prior)) {}
 
   std::vector<FittedParameter> parameters;
-  int rows = 0;                   ///< fitted to
-  double before = 0, after = 0;   ///< median |log error| with the prior and with the fit
-  double scale = 0;               ///< robust standard deviation of the log error
+  int rows = 0;                  ///< fitted to
+  double before = 0, after = 0;  ///< median |log error| with the prior and with the fit
+  double scale = 0;              ///< robust standard deviation of the log error
   hw::Node profile;
 };
 

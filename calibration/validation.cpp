@@ -20,7 +20,10 @@ void ask_rival(std::vector<ValidatedRow>& rows) {
 
 std::vector<ValidatedRow> validate(std::span<const std::filesystem::path> files, models::Library& library,
                                    const hw::Node& profile, sim::Tier tier) {
-  const MeasuredRuns runs(files, library);
+  return validate(MeasuredRuns(files, library), profile, tier);
+}
+
+std::vector<ValidatedRow> validate(const MeasuredRuns& runs, const hw::Node& profile, sim::Tier tier) {
   const Efficiencies efficiencies = efficiencies_of(runs, profile);
   std::vector<ValidatedRow> rows = runs.rows();
   for_each_index(runs.runs().size(), [&](std::size_t i) {

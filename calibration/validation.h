@@ -18,6 +18,8 @@ namespace calibration {
 std::vector<ValidatedRow> validate(std::span<const std::filesystem::path> files, models::Library& library,
                                    const hw::Node& profile, sim::Tier tier);
 
+std::vector<ValidatedRow> validate(const MeasuredRuns& runs, const hw::Node& profile, sim::Tier tier);
+
 /// The rival's opinion of all rows that were predicted.
 void ask_rival(std::vector<ValidatedRow>& rows);
 

@@ -52,6 +52,18 @@ void add_validate(CLI::App& app, ValidateOptions& options) {
       ->type_name("KEY...")
       ->delimiter(',')
       ->allow_extra_args(false);
+  verb.add_option(
+          "--cross-validate", options.cross_validate,
+          "refit without each group and predict it: layout, model, system, release, framework, framework-model, "
+          "file")
+      ->type_name("KEY...")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  verb.add_option("--subset", options.subsets, "sum up the rows of these files together")
+      ->type_name("NAME=FILE,...")
+      ->allow_extra_args(false);
+  verb.add_option("--prior", options.prior, "profile that refits start from (tables)")->type_name("FILE|NAME");
+  verb.add_option("--plan", options.plan, "what refits may move: docs/calibration.md")->type_name("FILE");
   verb.add_option("--profile", options.profile, "fitted efficiency to use (default)")->type_name("FILE|NAME");
   verb.add_option("--tier", options.tier, "how: closed (fast) or events (exact; default)")->type_name("TIER");
   verb.footer(

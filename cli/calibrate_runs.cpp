@@ -33,10 +33,11 @@ std::string fit_text(const calibration::RunsFit& fit, const PageWidth& width) {
                fitted.identified ? fmt::format("{:.0f} %", 100 * fitted.learned) : "no: prior kept"});
   }
   return table.text(width.table) +
-         fmt::format("\n{} step times, {} parameters, {} of them identified\nmedian |log error| {} at the prior, {} "
-                     "fitted; robust standard deviation {}\n",
-                     fit.rows, fit.parameters.size(), identified, percent_text(fit.before), percent_text(fit.after),
-                     percent_text(fit.scale));
+         fmt::format(
+             "\n{} step times, {} parameters, {} of them identified\nmedian |log error| {} at the prior, {} "
+             "fitted; robust standard deviation {}\n",
+             fit.rows, fit.parameters.size(), identified, percent_text(fit.before), percent_text(fit.after),
+             percent_text(fit.scale));
 }
 
 std::string fit_json(const calibration::RunsFit& fit) {

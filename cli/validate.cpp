@@ -45,8 +45,9 @@ std::vector<std::string> parse_keys(const std::vector<std::string>& stated) {
 }
 
 Validation grouped_rows(std::span<const calibration::ValidatedRow> rows, std::vector<std::string> keys) {
-  Validation validation{
-      .rows = rows, .summary = calibration::summarize(calibration::all_rows(rows)), .groupings = {}, .data_folder = ""};
+  Validation validation;
+  validation.rows = rows;
+  validation.summary = calibration::summarize(calibration::all_rows(rows));
   if (std::find(keys.begin(), keys.end(), "file") == keys.end()) keys.insert(keys.begin(), "file");
   for (const std::string& key : keys) {
     Validation::Grouping grouping{key, {}};
@@ -70,6 +71,36 @@ void judge(const calibration::ErrorSummary& errors, std::optional<double> limit,
   }
 }
 
+std::vector<Validation::Subset> parse_subsets(const ValidateOptions& options) {
+  std::vector<Validation::Subset> subsets;
+  for (const std::string& stated : options.subsets) {
+    const std::size_t equals = stated.find('=');
+    if (equals == 0 || equals == std::string::npos)
+      throw hw::InputError("--subset: must be NAME=FILE,FILE..., got " + hw::shortened(hw::printable(stated)));
+    Validation::Subset& subset = subsets.emplace_back(stated.substr(0, equals), std::vector<std::string>{});
+    for (std::size_t from = equals + 1; from <= stated.size();) {
+      const std::size_t end = std::min(stated.find(',', from), stated.size());
+      subset.files.push_back(stated.substr(from, end - from));
+      if (std::find(options.files.begin(), options.files.end(), subset.files.back()) == options.files.end())
+        throw hw::InputError("--subset: must name files of RUNS.jsonl, got " +
+                             hw::shortened(hw::printable(subset.files.back())));
+      from = end + 1;
+    }
+  }
+  return subsets;
+}
+
+/// Refits, and predicts what each has not seen.
+void leave_out(const ValidateOptions& options, const models::DataDirectory& data, const calibration::MeasuredRuns& runs,
+               sim::Tier tier, Validation& validation) {
+  if (options.cross_validate.empty()) return;
+  const hw::Node prior = read_profile(options.prior, data);
+  const calibration::RunsFitter fitter(runs, prior, read_fit_plan(options.plan, prior, data));
+  validation.fitted_parameters = static_cast<int>(fitter.all().parameters.size());
+  for (const std::string& key : options.cross_validate)
+    validation.left_out.push_back(calibration::cross_validate(runs, fitter, key, tier));
+}
+
 }  // namespace
 
 Answer validate(const ValidateOptions& options, const models::DataDirectory& data,
@@ -82,8 +113,11 @@ Answer validate(const ValidateOptions& options, const models::DataDirectory& dat
 
   models::Library library(data);
   const std::vector<std::filesystem::path> files(options.files.begin(), options.files.end());
-  const auto rows = calibration::validate(files, library, read_profile(options.profile, data), tier);
+  const calibration::MeasuredRuns runs(files, library);
+  const auto rows = calibration::validate(runs, read_profile(options.profile, data), tier);
   Validation validation = grouped_rows(rows, keys);
+  validation.subsets = parse_subsets(options);
+  leave_out(options, data, runs, tier, validation);
   validation.data_folder = data.path.string();
 
   Answer answer{.out = validation_text(validation, page_width())};

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "calibration/cross_validation.h"
 #include "calibration/error_summary.h"
 #include "calibration/validation.h"
 #include "cli/answer.h"
@@ -18,11 +19,15 @@ namespace cli {
 /// `stepcast validate`: measured runs, predicted.
 struct ValidateOptions {
   std::vector<std::string> files;
-  std::string json, markdown;   ///< where to write; empty: not
-  std::string fail_above;       ///< ratio, or percentage with %; empty: never
-  std::vector<std::string> by;  ///< of calibration::kGroupKeys; empty: framework, model, system, family
-  std::string profile;          ///< as read_profile()
-  std::string tier = "events";  ///< or `closed`
+  std::string json, markdown;               ///< where to write; empty: not
+  std::string fail_above;                   ///< ratio, or percentage with %; empty: never
+  std::vector<std::string> by;              ///< of calibration::kGroupKeys; empty: framework, model, system, family
+  std::vector<std::string> cross_validate;  ///< of calibration::kFoldKeys
+  std::vector<std::string> subsets;         ///< NAME=FILE,FILE...: files whose rows are summed up together
+  std::string profile;                      ///< as read_profile()
+  std::string prior = "tables";             ///< where refits start, as read_profile()
+  std::string plan;                         ///< as read_fit_plan()
+  std::string tier = "events";              ///< or `closed`
 };
 
 /// Throws hw::InputError. `arguments`: the command line, for the Markdown. Status kNo where the median |error| is above
@@ -39,6 +44,13 @@ struct Validation {
     std::vector<std::pair<std::string, calibration::Summary>> groups;  ///< sorted by name
   };
   std::vector<Grouping> groupings;
+  std::vector<calibration::CrossValidation> left_out;
+  int fitted_parameters = 0;  ///< of each refit
+  struct Subset {
+    std::string name;
+    std::vector<std::string> files;
+  };
+  std::vector<Subset> subsets;
   std::string data_folder;  ///< cut from refusals in the Markdown
 };
 
@@ -46,6 +58,9 @@ struct Validation {
 std::string validation_text(const Validation& validation, const PageWidth& width);
 std::string validation_json(const Validation& validation);
 std::string validation_markdown(const Validation& validation, const std::vector<std::string>& arguments);
+
+/// Errors of rows that refits have not seen, and coverage of the intervals, beside those of `rows`. Empty without any.
+std::vector<TextTable> cross_validation_tables(const Validation& validation);
 
 /// Tables that text and Markdown share.
 TextTable overall_table(const calibration::Summary& summary);

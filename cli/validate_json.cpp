@@ -108,6 +108,12 @@ std::string validation_json(const Validation& validation) {
     for (const auto& [name, summary] : grouping.groups) write_summary(json, name, summary);
     json.end_object();
   }
+  json.end_object().key("cross_validation").begin_object();
+  for (const calibration::CrossValidation& cross : validation.left_out) {
+    json.key(cross.key).begin_object().member("folds", cross.folds).key("predicted_step_s").begin_array();
+    for (const ValidatedRow& row : cross.rows) row.is_predicted() ? json.value(row.predicted.value) : json.null();
+    json.end_array().end_object();
+  }
   json.end_object().end_object();
   return json.text();
 }

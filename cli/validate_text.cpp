@@ -53,6 +53,7 @@ std::string validation_text(const Validation& validation, const PageWidth& width
     if (grouping.key == "file" && grouping.groups.size() < 2) continue;
     out += "\n" + grouping_table(grouping).text(width.table);
   }
+  for (const TextTable& table : cross_validation_tables(validation)) out += "\n" + table.text(width.table);
   out += "\n" + overall_table(validation.summary).text(width.table);
   return out + paragraph("", kFiguresMeaning, width.prose);
 }
