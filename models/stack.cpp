@@ -63,6 +63,7 @@ constexpr Named<bool Traits::*> kFlags[] = {
 constexpr Named<bool Stack::*> kStackFlags[] = {
     {"fully_sharded", &Stack::fully_sharded},
     {"grads_in_reduce_dtype", &Stack::grads_in_reduce_dtype},
+    {"graphs_moe", &Stack::graphs_moe},
     {"quantised_gather", &Stack::quantised_gather},
 };
 

@@ -28,8 +28,9 @@ struct Stack {
   StageSplit stage_split = StageSplit::even;
   std::optional<RecomputeMode> recompute;  ///< absent: the stack states none
   bool grads_in_reduce_dtype = false;      ///< gradients accumulate in the type they are reduced in (Megatron DDP)
-  bool quantised_gather = false;           ///< fp8 and mxfp8 weights are gathered quantised
-  std::string assumed_release;             ///< set if the run states no release and the stack names one to take
+  bool graphs_moe = false;        ///< `cuda_graph` not stated, experts, Blackwell: attention and routing captured
+  bool quantised_gather = false;  ///< fp8 and mxfp8 weights are gathered quantised
+  std::string assumed_release;    ///< set if the run states no release and the stack names one to take
 };
 
 /// Reads configs/stacks/NAME.json and applies what its `releases` say of `release` (empty: the stack's
