@@ -136,7 +136,9 @@ void read_graph_object(const Node& graph, RunDraft& draft) {
 
 void assume_cuda_graph(RunDraft& draft) {
   Run& run = draft.run;
-  if (!draft.stack.graphs_moe || run.model.family() != Family::moe || !run.cluster.gpu.architecture.starts_with("sm_10")) return;
+  if (!draft.stack.graphs_moe || run.model.family() != Family::moe ||
+      !run.cluster.gpu.architecture.starts_with("sm_10"))
+    return;
   run.graph.attention = run.graph.moe_router = run.graph.moe_preprocess = true;
   draft.assume("cuda_graph not stated: attn, moe_router, moe_preprocess, as most recipes of stack " +
                draft.stack.traits.stack + " have it");
