@@ -139,9 +139,15 @@ void assume_cuda_graph(RunDraft& draft) {
   if (!draft.stack.graphs_moe || run.model.family() != Family::moe ||
       !run.cluster.gpu.architecture.starts_with("sm_10"))
     return;
-  run.graph.attention = run.graph.moe_router = run.graph.moe_preprocess = true;
-  draft.assume("cuda_graph not stated: attn, moe_router, moe_preprocess, as most recipes of stack " +
-               draft.stack.traits.stack + " have it");
+  // Shapes that do not depend on the routing let whole layers be captured.
+  if (draft.drops_tokens) {
+    run.graph.layer = true;
+  } else {
+    run.graph.attention = run.graph.moe_router = run.graph.moe_preprocess = true;
+  }
+  draft.assume(std::string("cuda_graph not stated: ") +
+               (draft.drops_tokens ? "whole layers" : "attn, moe_router, moe_preprocess") +
+               ", as most recipes of stack " + draft.stack.traits.stack + " have it");
 }
 
 }  // namespace
