@@ -270,6 +270,7 @@ class Scalars {
                "nic_sm_share",
                "host_link_fraction",
                "grace_host_factor",
+               "launch_host_factor",
                "host_op_factor",
                "fused_attention_rate",
                "flash2_rate",
@@ -330,6 +331,7 @@ void read_link_scalars(const Scalars& in, Efficiency& out) {
 
 void read_host_scalars(const Scalars& in, Efficiency& out) {
   out.grace_host_factor = in.positive("grace_host_factor");
+  out.launch_host_factor = in.positive("launch_host_factor");
   out.host_op_factor = in.positive("host_op_factor");
   out.moe_host_factor = in.positive("moe_host_factor");
   out.merged_host_factor = in.positive("merged_host_factor");

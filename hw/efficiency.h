@@ -109,6 +109,7 @@ struct Efficiency {
   double grace_host_factor = 1;   ///< host time per op relative to x86
   double merged_host_factor = 1;  ///< host time per op while forward and backward of two microbatches are interleaved
   double moe_host_factor = 1;     ///< host time per op of routing, dispatch and experts relative to others
+  double launch_host_factor = 1;  ///< host time of one more kernel launch inside a framework op, relative to an op
   double host_op_factor = 1;      ///< multiplies Traits::host_op_us
   Seconds graph_launch;           ///< replay of one captured piece
   Seconds sync;                   ///< round trip of a device synchronisation

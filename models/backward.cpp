@@ -156,13 +156,15 @@ class Derivation {
     input.k = work.n;
     input.role = GemmRole::input_grad;
     const TensorId dx = storage_gradient(x);
-    emit(op.name, input, {dy, w}, {dx}, op.host_ops);
+    emit(op.name, input, {dy, w}, {dx}, op.host_ops).host_launches = op.host_launches;
     contribute(x, dx);
     if (at(w).frozen) return;
     GroupedGemm weight = work;
     weight.output = b_.context().traits().grad_dtype;
     weight.role = GemmRole::weight_grad;
-    emit(op.name, weight, {x, dy}, {weight_gradient(w)}, op.host_ops).weight_gradient = true;
+    Op& product = emit(op.name, weight, {x, dy}, {weight_gradient(w)}, op.host_ops);
+    product.weight_gradient = true;
+    product.host_launches = op.host_launches;
   }
 
   /// Where the rest of a ring was merged in: every step's backward reads the final result, so partial ones go.
@@ -278,7 +280,7 @@ class Derivation {
     back.backward = true;
     if (work.function == Function::expert_bias) back.passes *= kBiasGradientPasses;
     const auto kernel = block_.backward.size();
-    emit(op.name, back, {gradient(y)}, {}, op.host_ops * kHostPointwise);
+    emit(op.name, back, {gradient(y)}, {}, op.host_ops * kHostPointwise).host_launches = op.host_launches;
     const auto reads = [&](TensorId id) {
       if (!block_.backward[kernel].reads.contains(id)) block_.backward[kernel].reads.push_back(id);
     };

@@ -202,7 +202,8 @@ TensorId grouped(BlockBuilder& b, const char* name, const char* bias, const MoeS
                     .operand = context.matmul,
                     .output = context.storage,
                     .kernel = kernel},
-        {x, w}, {y}, kHostGrouped + launches * (quantised ? 2.0F : 1.0F));
+        {x, w}, {y}, kHostGrouped)
+      .host_launches = launches * (quantised ? 2.0F : 1.0F);
   if (!shape.spec.bias) return y;
   Weight of_bias{.experts = shape.spec.experts, .init = WeightInit::zero};
   if (first) {
@@ -218,7 +219,8 @@ TensorId grouped(BlockBuilder& b, const char* name, const char* bias, const MoeS
                            .passes = first ? kBiasPasses : kWeightedBiasPasses,
                            .function = Function::expert_bias,
                            .row_parallel = !first},
-                 {y}, {biased}, static_cast<float>(shape.local_experts) * (first ? 1.0F : 2.0F) + 1);
+                 {y}, {biased}, 2);
+  op.host_launches = static_cast<float>(shape.local_experts) * (first ? 1.0F : 2.0F);
   if (!first) op.reads.push_back(weights);
   op.reads.push_back(values);
   return biased;
