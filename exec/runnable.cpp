@@ -1,5 +1,6 @@
 #include "exec/runnable.h"
 
+#include <algorithm>
 #include <set>
 #include <variant>
 #include <vector>
@@ -20,6 +21,12 @@ struct Rule {
 
 bool computed(hw::DType dtype) {
   return dtype == hw::DType::fp64 || dtype == hw::DType::fp32 || dtype == hw::DType::bf16;
+}
+
+bool limits_groups(const models::Model& model) {
+  return std::ranges::any_of(model.kinds, [](const models::LayerSpec& layer) {
+    return layer.moe && layer.moe->top_groups < layer.moe->groups;
+  });
 }
 
 /// What the executor as a whole leaves out, whatever ops there are.
@@ -43,6 +50,7 @@ std::vector<Rule> rules(const Run& run, const StepProgram& program) {
        "optimizer: weights must be gathered in the precision's type"},
       {t.offload_layers > 0 || !t.offload_modules.empty(), "offloading of activations is predicted only"},
       {run.model.mtp.depth > 1, "multi-token prediction is trained with one depth only"},
+      {limits_groups(run.model), "n_group of the model: routing within groups of experts is predicted only"},
       {run.model.rope_scaling, "rope_scaling of the model is not read"},
       {l.fsdp > 0 && program.ends_share_embedding,
        "fsdp: must be 0 where pipeline stages share the embedding table (tied embeddings)"},

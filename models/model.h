@@ -54,6 +54,7 @@ struct MlpSpec {
 
 struct MoeSpec {
   int experts = 0, top_k = 0;
+  int groups = 1, top_groups = 1;  ///< a token's experts lie in so many of the groups (DeepSeek-V3, arXiv 2412.19437)
   std::int64_t expert_ffn = 0;
   std::int64_t shared_ffn = 0;  ///< 0: no shared expert
   std::int64_t latent = 0;      ///< > 0: experts work in this width, between two projections (Nemotron-3 Super)

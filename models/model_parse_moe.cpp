@@ -59,6 +59,14 @@ AttentionSpec latent_attention(const hw::Node& node) {
 
 MoeSpec deepseek_experts(const hw::Node& node) {
   MoeSpec moe = experts(node, "n_routed_experts", "num_experts_per_tok");
+  moe.groups = std::max(1, count_or(node, "n_group", 1));
+  moe.top_groups = std::max(1, count_or(node, "topk_group", moe.groups));
+  if (moe.experts % moe.groups != 0)
+    node.at("n_group").fail("must divide n_routed_experts (" + std::to_string(moe.experts) + ")");
+  if (moe.top_groups > moe.groups)
+    node.at("topk_group").fail("must be at most n_group (" + std::to_string(moe.groups) + ")");
+  if (moe.top_k > moe.top_groups * (moe.experts / moe.groups))
+    node.at("topk_group").fail("must hold num_experts_per_tok (" + std::to_string(moe.top_k) + ") experts");
   moe.expert_ffn = width(node, "moe_intermediate_size");
   moe.shared_ffn = count_or(node, "n_shared_experts", 0) * moe.expert_ffn;
   if (moe.shared_ffn > kMaxWidth)

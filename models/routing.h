@@ -1,14 +1,15 @@
 #pragma once
 
-#include "models/layout.h"
+#include "models/model.h"
 #include "models/recipe.h"
 
 namespace models {
 
-/// Distinct buckets out of `buckets` equal blocks of `experts` experts that one token's top_k experts fall into,
-/// expected.
-///   balanced_random  top_k experts drawn without replacement: B * (1 - prod_j (E - E/B - j) / (E - j))
+/// Distinct buckets out of `buckets` equal blocks of the experts (ranks, NVLink domains) that one token's top_k experts
+/// fall into, expected. E experts in G groups, of which a token may use g; A = E g / G.
+///   balanced_random  the g groups drawn, then top_k of their experts without replacement: B times the chance that a
+///                    bucket is hit, 1 - prod_j (A - a - j) / (A - j) with a of its experts allowed
 ///   contiguous       experts (t*k + j) mod E (AutoModel's fake gate): 1 + (k - gcd(k, e)) / e with e = E / B
-double distinct_buckets(int experts, int top_k, int buckets, Routing routing);
+double distinct_buckets(const MoeSpec& spec, int buckets, Routing routing);
 
 }  // namespace models

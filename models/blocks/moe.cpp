@@ -24,7 +24,7 @@ MoeShape shape_of(const BlockBuilder& b, const MoeSpec& spec) {
   const Traits& traits = context.traits();
   const double padded = traits.capacity_factor > 0 ? traits.capacity_factor : 1.0;
   const std::int64_t tokens = context.shard_tokens;
-  const double copies = distinct_buckets(spec.experts, spec.top_k, layout.ep, traits.routing);
+  const double copies = distinct_buckets(spec, layout.ep, traits.routing);
   return {.spec = spec,
           .tokens = tokens,
           .width = spec.latent > 0 ? spec.latent : context.model().hidden,
@@ -44,14 +44,13 @@ ExpertExchange exchange_of(const BlockBuilder& b, const MoeShape& shape, bool co
   const BlockContext& context = b.context();
   const Layout& layout = context.layout();
   const int domains = std::max(1, layout.ep * layout.etp / domain_size(context));
-  return {
-      .tokens = shape.tokens,
-      .ranks_per_token = distinct_buckets(shape.spec.experts, shape.spec.top_k, layout.ep, context.traits().routing),
-      .nodes_per_token = distinct_buckets(shape.spec.experts, shape.spec.top_k, domains, context.traits().routing),
-      .rows_per_token = shape.spec.top_k,
-      .bytes_per_token = {static_cast<double>(shape.width) * hw::bytes_per_element(context.storage)},
-      .dispatcher = context.traits().dispatcher,
-      .combine = combine};
+  return {.tokens = shape.tokens,
+          .ranks_per_token = distinct_buckets(shape.spec, layout.ep, context.traits().routing),
+          .nodes_per_token = distinct_buckets(shape.spec, domains, context.traits().routing),
+          .rows_per_token = shape.spec.top_k,
+          .bytes_per_token = {static_cast<double>(shape.width) * hw::bytes_per_element(context.storage)},
+          .dispatcher = context.traits().dispatcher,
+          .combine = combine};
 }
 
 /// Unfused permutation kernels (index_select and scatter of torch) read and write once more.
