@@ -94,6 +94,8 @@ Routed dispatch(BlockBuilder& b, const MoeShape& shape, TensorId x, TensorId map
   const RoutedRows arriving = ep > 1 ? RoutedRows::received : RoutedRows::none;
   b.set_module(Module::moe_preprocess);
   Routed routed{.rows = x, .weights = map};
+  // Sizes of the exchange must be known to issue it: the host waits for the router's counts, not for the rows.
+  if (traits.sync_per_dispatch) b.add("token_counts", HostSync{}, {map}, {}, 1);
   if (row_wise) {
     routed = like(b, "permute", routed, shape.rows, RoutedRows::none);
     b.add("permute", Pointwise{.kind = PointwiseKind::permute, .passes = passes, .function = Function::permute},
@@ -108,7 +110,6 @@ Routed dispatch(BlockBuilder& b, const MoeShape& shape, TensorId x, TensorId map
         .stream = Stream::ep_comm;
     b.set_module(Module::experts);
   }
-  if (traits.sync_per_dispatch) b.add("token_counts", HostSync{}, {routed.rows}, {}, 1);
   if (etp > 1) {
     const Routed mine = routed;
     routed = like(b, "etp_gathered", mine, b.at(mine.rows).rows * etp, RoutedRows::gathered);
