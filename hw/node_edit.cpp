@@ -11,11 +11,11 @@ Node replaced(const Node& document, const std::vector<std::pair<std::string, Nod
   using Json = nlohmann::ordered_json;
   Json root = Json::parse(document.dump());
   for (const auto& [pointer, value] : values) {
-    const Json::json_pointer at(pointer);
-    const Json::json_pointer parent = at.parent_pointer();
-    if (!root.contains(parent) || !root.at(parent).is_object())
-      throw InputError(document.file() + ": " + printable(pointer) + ": must lie in an object that is there");
-    root[at] = Json::parse(value.dump());
+    try {
+      root[Json::json_pointer(pointer)] = Json::parse(value.dump());
+    } catch (const Json::exception&) {
+      throw InputError(document.file() + ": " + printable(pointer) + ": must lie in objects");
+    }
   }
   return Node::parse(root.dump(), document.file());
 }

@@ -8,8 +8,8 @@
 
 namespace hw {
 
-/// A document of its own in which these values stand at these JSON pointers; a member that is not there is added to its
-/// object. Throws InputError where that object is not there.
+/// A document of its own in which these values stand at these JSON pointers; members and objects that are not there are
+/// added. Throws InputError where something else than an object is in the way.
 Node replaced(const Node& document, const std::vector<std::pair<std::string, Node>>& values);
 
 }  // namespace hw
