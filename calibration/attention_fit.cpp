@@ -111,8 +111,7 @@ FittedAttention fit_attention(const std::vector<AttentionSample>& samples, const
   constexpr int kNumbersOfACurve = 4;
   for (std::size_t kind = 0; kind < kAttentionClasses; ++kind) {
     result.reports[kind].parameters = kNumbersOfACurve;
-    result.reports[kind].fitted = fit_errors(in_sample[kind]);
-    result.reports[kind].held_out = fit_errors(held_out[kind]);
+    result.reports[kind].set_errors(std::move(in_sample[kind]), std::move(held_out[kind]));
   }
   return result;
 }

@@ -152,7 +152,8 @@ FamilyFit fit_attention_tables(const OperatorTables& tables, hw::Seconds overhea
       FittedCurve& report = fitted.reports[kind];
       report.family = "attention";
       report.system = system;
-      report.kind = std::string(hw::name(type)) + " " + name;
+      report.group = hw::name(type);
+      report.kind = report.group + " " + name;
       fit.curves.push_back(report);
       fit.values.emplace_back(pointer,
                               attention_node(*fitted.curves[kind], report, range_of(samples, kind), tables.date));

@@ -108,8 +108,7 @@ FittedCollective fit_collective(const std::vector<CollectiveSample>& samples) {
   }
   constexpr int kSmoothParameters = 3;
   result.report.parameters = kSmoothParameters + static_cast<int>(result.curve.ratios.count);
-  result.report.fitted = fit_errors(in_sample);
-  result.report.held_out = fit_errors(held_out);
+  result.report.set_errors(std::move(in_sample), std::move(held_out));
   result.held_out_all_sizes = fit_errors(held_out_all);
   return result;
 }

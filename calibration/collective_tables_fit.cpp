@@ -96,6 +96,7 @@ FamilyFit fit_collectives(const OperatorTables& tables) {
     FittedCurve& report = fits[i].report;
     report.family = "collective";
     report.system = system;
+    report.group = name;
     report.kind = name + " " + std::to_string(ranks);
     report.selection = "all sizes: " + rounded(100 * fits[i].held_out_all_sizes.median, 2) + " / " +
                        rounded(100 * fits[i].held_out_all_sizes.p90, 2) + " %";

@@ -55,7 +55,7 @@ bool held_out(const Exchange& e) {
   return is_held_out({whole(e.tokens), whole(e.hidden), whole(e.topk), whole(e.ranks)});
 }
 
-constexpr double kFewestTokens = 128;  // a rank, below which training does not go
+constexpr double kFewestTokens = 1024;  // a rank, below which training does not go
 
 std::vector<std::string> read_deepep(const OperatorTables& tables, Transfers& transfers) {
   return read_table(tables, "deepep_normal", [&](CsvTable& t) {
@@ -67,7 +67,7 @@ std::vector<std::string> read_deepep(const OperatorTables& tables, Transfers& tr
       constexpr std::int64_t kUsualSms = 20;  // DeepEP's default
       if (row.positive_int(sms) < kUsualSms) return unused.count("on fewer than 20 SMs");
       const Exchange exchange = read_exchange(row, t, static_cast<double>(row.positive_int(nodes)));
-      if (exchange.tokens < kFewestTokens) return unused.count("of fewer than 128 tokens a rank");
+      if (exchange.tokens < kFewestTokens) return unused.count("of fewer than 1024 tokens a rank");
       auto& kind = transfers[{system, "DeepEP", exchange.nodes > 1}];
       const auto add = [&](double bytes, std::size_t time, std::size_t notify) {
         const double us = row.positive(time) + row.non_negative_if_stated(notify).value_or(0);
@@ -88,7 +88,7 @@ std::vector<std::string> read_nvlink(const OperatorTables& tables, Transfers& tr
       if (row.text(phase) == "alltoall_prepare") return unused.count("of the phase alltoall_prepare");
       if (row.text(dtype) != "bfloat16") return unused.count("of other dtypes than bfloat16");
       const Exchange exchange = read_exchange(row, t, 1);
-      if (exchange.tokens < kFewestTokens) return unused.count("of fewer than 128 tokens a rank");
+      if (exchange.tokens < kFewestTokens) return unused.count("of fewer than 1024 tokens a rank");
       transfers[{system, std::string(row.text(kernel)), false}].push_back(
           exchange.with(kCombineBytes, row.positive(time) * 1e-6, held_out(exchange)));
     };
@@ -131,8 +131,7 @@ FittedCurve report_of(const std::vector<Transfer>& transfers, const Links& links
   FittedCurve report;
   report.family = "dispatch";
   report.parameters = 2;
-  report.fitted = fit_errors(in_sample);
-  report.held_out = fit_errors(out);
+  report.set_errors(std::move(in_sample), std::move(out));
   return report;
 }
 
@@ -172,7 +171,8 @@ FamilyFit fit_dispatch(const OperatorTables& tables, const hw::Node& prior) {
     const double share = across ? links.nic / machine.nic.value : links.nvlink / machine.nvlink.value;
     report.selection = rounded(share, 3) + (across ? " of the NIC, " : " of NVLink, ") + rounded(links.latency * 1e6, 3) + " us";
     fit.curves.push_back(report);
-    if (kernel != "DeepEP") continue;
+    // On Blackwell, training runs HybridEP, which has no such table.
+    if (kernel != "DeepEP" || machine.gpu.architecture != "sm_90") continue;
     if (across) {
       fit.scalars.emplace_back("/shared/scalars/dispatch_nic_fraction",
                                scalar(share, report, "DeepEP on " + system + " across nodes", tables.date));

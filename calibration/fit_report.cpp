@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <initializer_list>
 #include <iterator>
+#include <map>
+#include <utility>
 
 #include "calibration/statistics.h"
 #include "hw/error_text.h"
@@ -18,6 +20,33 @@ FitErrors fit_errors(const std::vector<double>& relative) {
   for (const double error : relative) amounts.push_back(error < 0 ? -error : error);
   constexpr double kNineTenths = 0.9;
   return {amounts.size(), median(amounts), percentile(amounts, kNineTenths), largest(amounts)};
+}
+
+void FittedCurve::set_errors(std::vector<double> in_sample, std::vector<double> out_of_sample) {
+  fitted = fit_errors(in_sample);
+  held_out = fit_errors(out_of_sample);
+  fitted_errors = std::move(in_sample);
+  held_out_errors = std::move(out_of_sample);
+}
+
+std::vector<FittedCurve> summed_up(const std::vector<FittedCurve>& curves, const std::string& family) {
+  std::map<std::string, std::vector<const FittedCurve*>> groups;
+  for (const FittedCurve& curve : curves)
+    if (curve.family == family && !curve.group.empty()) groups[curve.group].push_back(&curve);
+  std::vector<FittedCurve> sums;
+  for (const auto& [group, members] : groups) {
+    std::vector<double> in_sample, held_out;
+    for (const FittedCurve* member : members) {
+      in_sample.insert(in_sample.end(), member->fitted_errors.begin(), member->fitted_errors.end());
+      held_out.insert(held_out.end(), member->held_out_errors.begin(), member->held_out_errors.end());
+    }
+    FittedCurve& sum = sums.emplace_back();
+    sum.family = family;
+    sum.system = "all";
+    sum.kind = group;
+    sum.set_errors(std::move(in_sample), std::move(held_out));
+  }
+  return sums;
 }
 
 bool is_held_out(std::initializer_list<long long> shape) {

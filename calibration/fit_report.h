@@ -20,10 +20,17 @@ FitErrors fit_errors(const std::vector<double>& relative);
 /// One curve and how well it meets its table.
 struct FittedCurve {
   std::string family, system, kind;
+  std::string group;  ///< curves that the report sums up together; empty: none
   int parameters = 0;
   FitErrors fitted, held_out;
-  std::string selection;  ///< which rows of the table
+  std::string selection;  ///< what else is to be said of it
+  std::vector<double> fitted_errors, held_out_errors;  ///< predicted / measured - 1
+
+  void set_errors(std::vector<double> in_sample, std::vector<double> out_of_sample);
 };
+
+/// A line for each group of a family that has several curves: their errors together.
+std::vector<FittedCurve> summed_up(const std::vector<FittedCurve>& curves, const std::string& family);
 
 /// A share of the shapes is never fitted: one in five, by the hash of what makes the shape, the same on all machines.
 bool is_held_out(std::initializer_list<long long> shape);

@@ -195,8 +195,7 @@ FittedGemm fit_gemm(const std::vector<GemmSample>& samples, hw::DType type, cons
     (is_held_out(s) ? held_out : in_sample).push_back((gemm + s.cast) / s.time - 1);
   }
   result.report.parameters = kSmoothParameters + static_cast<int>(hw::GemmGrid::kPoints);
-  result.report.fitted = fit_errors(in_sample);
-  result.report.held_out = fit_errors(held_out);
+  result.report.set_errors(std::move(in_sample), std::move(held_out));
   return result;
 }
 

@@ -119,15 +119,19 @@ std::vector<std::string> collections(const std::filesystem::path& folder) {
   return names;
 }
 
-hw::Node gemm_node(const FittedGemm& fitted, const OperatorTables& tables) {
-  const hw::GemmCurve& curve = fitted.curve;
-  constexpr int kGridDigits = 3;
-  std::string grid = "[";
+/// Thousandths; a line for each octave of m and n.
+std::string grid_json(const hw::GemmGrid& grid) {
+  std::string lines = "[";
   for (std::size_t i = 0; i < hw::GemmGrid::kPoints; ++i) {
     const bool opens = i % hw::GemmGrid::kDepth == 0;
-    grid += opens ? (i > 0 ? "], [" : "[") : ", ";
-    grid += rounded(static_cast<double>(curve.grid->ratio[i]), kGridDigits);
+    lines += opens ? (i > 0 ? "\", \"" : "\"") : " ";
+    lines += std::to_string(std::lround(1000 * static_cast<double>(grid.ratio[i])));
   }
+  return lines + "\"]";
+}
+
+hw::Node gemm_node(const FittedGemm& fitted, const OperatorTables& tables) {
+  const hw::GemmCurve& curve = fitted.curve;
   return Members()
       .number("rate_TFLOPS", curve.rate.value / kTera)
       .number("bandwidth_TBps", curve.bandwidth.value / kTera)
@@ -141,7 +145,7 @@ hw::Node gemm_node(const FittedGemm& fitted, const OperatorTables& tables) {
       .text("date", tables.date)
       .raw("range", "[256, 65536]")
       .errors(fitted.report)
-      .raw("grid", grid + "]]")
+      .raw("grid", grid_json(*curve.grid))
       .node();
 }
 
@@ -213,7 +217,7 @@ GemmTablesFit fit_gemms(const OperatorTables& tables, const std::map<std::string
     FittedCurve& report = fits[i].report;
     report.family = "gemm";
     report.system = key.system;
-    report.kind = hw::name(key.type);
+    report.kind = report.group = hw::name(key.type);
     result.fit.values.emplace_back("/devices/" + key.system + "/gemm/" + report.kind, gemm_node(fits[i], tables));
     result.fit.curves.push_back(report);
     result.curves[{key.system, key.type}] = fits[i].curve;

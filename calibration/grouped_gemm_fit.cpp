@@ -95,8 +95,7 @@ FittedCurve report_of(const std::vector<Layer>& layers, const std::vector<double
   FittedCurve report;
   report.family = "grouped";
   report.system = system;
-  report.fitted = fit_errors(in_sample);
-  report.held_out = fit_errors(held_out);
+  report.set_errors(std::move(in_sample), std::move(held_out));
   return report;
 }
 

@@ -45,8 +45,7 @@ FittedCurve measured_against(const StreamSpeed& speed, const std::vector<Sample>
     (s.held_out ? held_out : fitted).push_back(predicted(speed, s.bytes) / s.time - 1);
   FittedCurve curve;
   curve.parameters = 2;
-  curve.fitted = fit_errors(fitted);
-  curve.held_out = fit_errors(held_out);
+  curve.set_errors(std::move(fitted), std::move(held_out));
   return curve;
 }
 

@@ -211,8 +211,10 @@ Answer run(int argc, const char* const* argv) {
     throw hw::InputError("one verb at a time, got " + verbs[0]->get_name() + " and " + verbs[1]->get_name());
   const models::DataDirectory data = find_data(options.data);
   if (verbs.front()->get_name() == "predict") return predict(options.predict, data);
-  if (verbs.front()->got_subcommand("ops")) return calibrate_ops(options.calibrate_ops, data);
-  if (verbs.front()->get_name() == "calibrate") return calibrate_runs(options.calibrate_runs, data);
+  if (verbs.front()->get_name() == "calibrate") {
+    if (verbs.front()->got_subcommand("ops")) return calibrate_ops(options.calibrate_ops, data);
+    return calibrate_runs(options.calibrate_runs, data);
+  }
   if (verbs.front()->get_name() == "train") return train(options.train, data);
   return validate(options.validate, data, {argv + 1, argv + argc});
 }

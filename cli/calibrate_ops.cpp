@@ -60,8 +60,15 @@ TextTable family_table(const std::vector<calibration::FittedCurve>& curves, std:
                    {"max, %", Align::right},
                    {"median / p90 fitted, %", Align::right},
                    {"of it"}});
-  for (const calibration::FittedCurve& curve : curves) {
-    if (curve.family != family) continue;
+  std::vector<calibration::FittedCurve> lines;
+  for (const calibration::FittedCurve& curve : curves)
+    if (curve.family == family) lines.push_back(curve);
+  const std::size_t curves_end = lines.size();
+  for (calibration::FittedCurve& sum : calibration::summed_up(curves, std::string(family)))
+    lines.push_back(std::move(sum));
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    const calibration::FittedCurve& curve = lines[i];
+    if (i == curves_end) table.rule();
     table.add({curve.system, curve.kind, curve.parameters > 0 ? std::to_string(curve.parameters) : "",
                count_text(curve.fitted.count), count_text(curve.held_out.count), errors_text(curve.held_out),
                curve.held_out.count > 0 ? percent_number(curve.held_out.largest) : "", errors_text(curve.fitted),
@@ -78,7 +85,7 @@ constexpr Family kFamilies[] = {
     {"grouped", "Grouped GEMM in fused MoE layers: one fit for all machines; held out one shape in five"},
     {"attention", "Attention: held out one shape in five"},
     {"collective", "Collectives in a node: payloads from 64 KiB, each fifth octave held out in turn"},
-    {"dispatch", "Expert dispatch and combine: from 128 tokens a rank; held out one shape in five"},
+    {"dispatch", "Expert dispatch and combine: from 1024 tokens a rank; held out one shape in five"},
     {"cast", "Casts: held out one shape in five"},
     {"norm", "Norms: held out one shape in five"}};
 

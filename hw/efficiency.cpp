@@ -1,10 +1,12 @@
 #include "hw/efficiency.h"
 
 #include <algorithm>
+#include <charconv>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "hw/variant.h"
@@ -50,18 +52,29 @@ Origin parse_origin(const Node& node) {
   return static_cast<Origin>(node.at("origin").choice({"measured", "interpolated", "curve", "runs", "roofline"}));
 }
 
-/// A row of numbers for each octave of m and n, n the faster; a number for each octave of k.
-std::shared_ptr<const GemmGrid> parse_gemm_grid(const Node& node) {
-  const std::vector<Node> rows = node.elements();
-  constexpr std::size_t kLines = GemmGrid::kPoints / GemmGrid::kDepth;
-  if (rows.size() != kLines) node.fail("must have " + std::to_string(kLines) + " rows (8 octaves of m, 9 of n)");
-  auto grid = std::make_shared<GemmGrid>();
-  std::size_t next = 0;
-  for (const Node& row : rows) {
-    const std::vector<Node> ratios = row.elements();
-    if (ratios.size() != GemmGrid::kDepth) row.fail("must have 9 numbers, the octaves of k");
-    for (const Node& ratio : ratios) grid->ratio[next++] = static_cast<float>(ratio.positive());
+/// `953 1020 ...`: thousandths, one for each octave of k.
+void parse_grid_line(const Node& node, float* ratios) {
+  const std::string line = node.text();
+  const char *at = line.data(), *const end = at + line.size();
+  for (int k = 0; k < GemmGrid::kDepth; ++k) {
+    while (at != end && *at == ' ') ++at;
+    int thousandths = 0;
+    const auto [next, error] = std::from_chars(at, end, thousandths);
+    if (error != std::errc() || thousandths <= 0) break;
+    *ratios++ = static_cast<float>(thousandths) / 1000;
+    at = next;
+    if (k == GemmGrid::kDepth - 1 && at == end) return;
   }
+  node.fail("must be 9 positive integers, thousandths, one for each octave of k");
+}
+
+/// A line for each octave of m and n, n the faster.
+std::shared_ptr<const GemmGrid> parse_gemm_grid(const Node& node) {
+  const std::vector<Node> lines = node.elements();
+  constexpr std::size_t kLines = GemmGrid::kPoints / GemmGrid::kDepth;
+  if (lines.size() != kLines) node.fail("must have " + std::to_string(kLines) + " lines (8 octaves of m, 9 of n)");
+  auto grid = std::make_shared<GemmGrid>();
+  for (std::size_t i = 0; i < kLines; ++i) parse_grid_line(lines[i], grid->ratio.data() + i * GemmGrid::kDepth);
   return grid;
 }
 

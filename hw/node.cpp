@@ -235,12 +235,14 @@ bool is_flat(const Json& value) {
   return std::none_of(value.begin(), value.end(), [](const Json& member) { return member.is_structured(); });
 }
 
-/// Objects of numbers, texts and flat arrays stand on one line, and so do flat arrays.
+/// Numbers and texts, objects of them and of flat arrays, and flat arrays, unless they are long.
 bool fits_on_a_line(const Json& value) {
-  if (!value.is_structured() || is_flat(value)) return true;
-  return value.is_object() && std::all_of(value.begin(), value.end(), [](const Json& member) {
-           return !member.is_structured() || (member.is_array() && is_flat(member));
-         });
+  constexpr std::size_t kLong = 32;  // elements
+  if (!value.is_structured()) return true;
+  if (value.is_array()) return is_flat(value) && value.size() <= kLong;
+  return std::all_of(value.begin(), value.end(), [](const Json& member) {
+    return !member.is_structured() || (member.is_array() && fits_on_a_line(member));
+  });
 }
 
 void lay_out(const Json& value, std::size_t indent, std::string& out) {
