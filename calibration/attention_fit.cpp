@@ -17,7 +17,9 @@ constexpr std::size_t index(AttentionClass kind) { return static_cast<std::size_
 constexpr std::size_t kRamps = kAttentionClasses, kDroop = 2 * kAttentionClasses, kWaves = kDroop + 1;
 constexpr std::size_t kParameters = kWaves + 2, kPriors = 9;
 
-bool is_full(std::size_t kind) { return kind == index(AttentionClass::full) || kind == index(AttentionClass::mla_full); }
+bool is_full(std::size_t kind) {
+  return kind == index(AttentionClass::full) || kind == index(AttentionClass::mla_full);
+}
 
 /// Rows of q that one SM of Blackwell works on in the forward pass: two tiles of 128 (two tensor-memory accumulators).
 int tile_of(bool backward, const hw::Gpu& gpu) {

@@ -35,9 +35,9 @@ struct FittedAttention {
 /// pass; not empty.
 FittedAttention fit_attention(const std::vector<AttentionSample>& samples, const hw::Gpu& gpu, hw::Seconds overhead);
 
-/// `attention_cudnn_fwd_bwd.csv`: system, dtype, mask (no_mask or top_left), window, batch, heads, kv_heads, head_dim_qk,
-/// head_dim_vo, seqlen_q, seqlen_k, pass (fwd or bwd), deterministic, time_us. Windows, and deterministic kernels where
-/// a curve has others, are not fitted.
+/// `attention_cudnn_fwd_bwd.csv`: system, dtype, mask (no_mask or top_left), window, batch, heads, kv_heads,
+/// head_dim_qk, head_dim_vo, seqlen_q, seqlen_k, pass (fwd or bwd), deterministic, time_us. Windows, and deterministic
+/// kernels where a curve has others, are not fitted.
 ///   overhead  of a kernel, as the profile has it
 FamilyFit fit_attention_tables(const OperatorTables& tables, hw::Seconds overhead);
 

@@ -32,10 +32,19 @@ int dimension(const CsvRow& row, std::size_t column) {
 class Reader {
  public:
   Reader(Rows& rows, CsvTable& t)
-      : rows_(rows), dtype_(t.column("dtype")), mask_(t.column("mask")), window_(t.column("window")),
-        batch_(t.column("batch")), heads_(t.column("heads")), kv_heads_(t.column("kv_heads")),
-        qk_(t.column("head_dim_qk")), v_(t.column("head_dim_vo")), queries_(t.column("seqlen_q")),
-        keys_(t.column("seqlen_k")), pass_(t.column("pass")), deterministic_(t.column("deterministic")),
+      : rows_(rows),
+        dtype_(t.column("dtype")),
+        mask_(t.column("mask")),
+        window_(t.column("window")),
+        batch_(t.column("batch")),
+        heads_(t.column("heads")),
+        kv_heads_(t.column("kv_heads")),
+        qk_(t.column("head_dim_qk")),
+        v_(t.column("head_dim_vo")),
+        queries_(t.column("seqlen_q")),
+        keys_(t.column("seqlen_k")),
+        pass_(t.column("pass")),
+        deterministic_(t.column("deterministic")),
         time_(t.column("time_us")) {}
 
   void operator()(const CsvRow& row, const std::string& system, Unused& unused) const {

@@ -85,15 +85,17 @@ class Lender {
     if (section.starts_with("attention/") && loan.note == kScaledByGemm) {
       const auto mine = number(std::string("/devices/") + loan.to + "/gemm/bf16", "rate_TFLOPS");
       const auto theirs = number(std::string("/devices/") + loan.from + "/gemm/bf16", "rate_TFLOPS");
-      const double ratio = mine && theirs ? *mine / *theirs
-                                          : hw::peak_of(to->gpu, hw::DType::bf16) / hw::peak_of(from->gpu, hw::DType::bf16);
+      const double ratio = mine && theirs
+                               ? *mine / *theirs
+                               : hw::peak_of(to->gpu, hw::DType::bf16) / hw::peak_of(from->gpu, hw::DType::bf16);
       return {{"/rate_TFLOPS", std::round(times("rate_TFLOPS", ratio))}};
     }
     if (section.starts_with("gemm/"))
       return {{"/bandwidth_TBps", times("bandwidth_TBps", to->gpu.memory_bandwidth / from->gpu.memory_bandwidth)}};
     const double nvlink = to->nvlink / from->nvlink;
     if (section == "collectives/" && nvlink != 1)
-      return {{"/bandwidth_GBps", times("bandwidth_GBps", nvlink)}, {"/slope_ns", times("slope_ns", 1 / std::sqrt(nvlink))}};
+      return {{"/bandwidth_GBps", times("bandwidth_GBps", nvlink)},
+              {"/slope_ns", times("slope_ns", 1 / std::sqrt(nvlink))}};
     return {};
   }
 

@@ -71,8 +71,27 @@ hw::SizeRatios ratios_of(const std::vector<CollectiveSample>& samples, const hw:
     right.segment<2>(at) += shares * std::log(s.time.value / smooth_time(smooth, s.sent));
   }
   const Eigen::VectorXd logs = normal.llt().solve(right);
-  for (std::size_t i = 0; i < count; ++i) result.ratio[i] = static_cast<float>(std::exp(logs[static_cast<Eigen::Index>(i)]));
+  for (std::size_t i = 0; i < count; ++i)
+    result.ratio[i] = static_cast<float>(std::exp(logs[static_cast<Eigen::Index>(i)]));
   return result;
+}
+
+/// Evens ratios out where a larger payload would take less time. Within a doubling the ratio is linear and the smooth
+/// time grows by `growth` of its end at most at that end, so that the next ratio must reach 1 / (1 + growth) of one.
+/// The mean of raising the later and lowering the earlier ones.
+void make_monotone(hw::CollectiveCurve& curve) {
+  hw::SizeRatios& ratios = curve.ratios;
+  std::array<double, hw::SizeRatios::kMost> least{}, raised{}, lowered{};
+  for (std::size_t i = 0; i < ratios.count; ++i) {
+    raised[i] = lowered[i] = static_cast<double>(ratios.ratio[i]);
+    if (i == 0) continue;
+    const hw::Bytes from = std::ldexp(1.0, static_cast<int>(i) - 1) * ratios.first, to = 2.0 * from;
+    const double slope = 1 / curve.bandwidth.value + curve.slope / (2 * std::sqrt(to.value));
+    least[i] = 1 / (1 + slope * from.value / smooth_time(curve, to));
+  }
+  for (std::size_t i = 1; i < ratios.count; ++i) raised[i] = std::max(raised[i], least[i] * raised[i - 1]);
+  for (std::size_t i = ratios.count - 1; i > 0; --i) lowered[i - 1] = std::min(lowered[i - 1], lowered[i] / least[i]);
+  for (std::size_t i = 0; i < ratios.count; ++i) ratios.ratio[i] = static_cast<float>((raised[i] + lowered[i]) / 2);
 }
 
 /// `all` gives the sizes of the table of ratios, `fitted` what it is fitted to.
@@ -83,6 +102,7 @@ hw::CollectiveCurve fit_curve(const std::vector<CollectiveSample>& fitted, const
   hw::CollectiveCurve curve = smooth_curve(fitted);
   curve.ratios =
       ratios_of(fitted, curve, smallest->sent, std::clamp<std::size_t>(doublings + 1, 2, hw::SizeRatios::kMost));
+  make_monotone(curve);
   return curve;
 }
 

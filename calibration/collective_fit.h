@@ -26,8 +26,8 @@ struct FittedCollective {
 /// Form: docs/calibration.md, collectives. Precondition: at least five sizes.
 FittedCollective fit_collective(const std::vector<CollectiveSample>& samples);
 
-/// `nccl_intranode.csv`: system, collective (all_reduce, all_gather, reduce_scatter, alltoall), dtype, n_gpus (2, 4, 8),
-/// bytes, time_us. Rows of dtype `half` only.
+/// `nccl_intranode.csv`: system, collective (all_reduce, all_gather, reduce_scatter, alltoall), dtype, n_gpus (2, 4,
+/// 8), bytes, time_us. Rows of dtype `half` only.
 FamilyFit fit_collectives(const OperatorTables& tables);
 
 }  // namespace calibration

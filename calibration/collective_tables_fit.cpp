@@ -43,8 +43,6 @@ void merge_repeats(std::vector<CollectiveSample>& samples) {
 hw::Node collective_node(const FittedCollective& fitted, const std::vector<CollectiveSample>& samples,
                          const std::string& date, bool broadcast) {
   const hw::CollectiveCurve& curve = fitted.curve;
-  std::vector<double> ratios;
-  for (std::size_t i = 0; i < curve.ratios.count; ++i) ratios.push_back(static_cast<double>(curve.ratios.ratio[i]));
   constexpr int kFirstDigits = 9;
   Members members;
   members.number("latency_us", curve.latency.value / kMicro, 3)
@@ -57,7 +55,9 @@ hw::Node collective_node(const FittedCollective& fitted, const std::vector<Colle
       .text("date", date)
       .numbers("range", {samples.front().payload.value, samples.back().payload.value}, kFirstDigits);
   if (!broadcast) members.errors(fitted.report);
-  return members.number("ratios_from_bytes", curve.ratios.first.value, kFirstDigits).numbers("ratios", ratios, 3).node();
+  return members.number("ratios_from_bytes", curve.ratios.first.value, kFirstDigits)
+      .text("ratios", thousandths(curve.ratios.ratio.data(), curve.ratios.count))
+      .node();
 }
 
 }  // namespace

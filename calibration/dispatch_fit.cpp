@@ -109,7 +109,8 @@ struct Links {
 /// Latency and one bandwidth, NVLink's inside a node and the NIC's across nodes.
 Links fit_links(const std::vector<Transfer>& transfers, const Links& first, bool across) {
   std::vector<Transfer> fitted;
-  std::copy_if(transfers.begin(), transfers.end(), std::back_inserter(fitted), [](const auto& t) { return !t.held_out; });
+  std::copy_if(transfers.begin(), transfers.end(), std::back_inserter(fitted),
+               [](const auto& t) { return !t.held_out; });
   const auto links_of = [&](const std::vector<double>& p) {
     Links links = first;
     links.latency = std::exp(p[0]);
@@ -121,7 +122,8 @@ Links fit_links(const std::vector<Transfer>& transfers, const Links& first, bool
                                     {std::log(bandwidth / 2), std::log(bandwidth / 50), std::log(bandwidth)}};
   return links_of(robust_fit(bounds, fitted.size(), [&](const std::vector<double>& p, std::vector<double>& r) {
     const Links links = links_of(p);
-    for (std::size_t i = 0; i < fitted.size(); ++i) r[i] = std::log(links.time(fitted[i]) / fitted[i].time) / kOrdinaryMiss;
+    for (std::size_t i = 0; i < fitted.size(); ++i)
+      r[i] = std::log(links.time(fitted[i]) / fitted[i].time) / kOrdinaryMiss;
   }));
 }
 
@@ -169,7 +171,8 @@ FamilyFit fit_dispatch(const OperatorTables& tables, const hw::Node& prior) {
     report.system = system;
     report.kind = kernel + (across ? " across nodes" : " in one domain");
     const double share = across ? links.nic / machine.nic.value : links.nvlink / machine.nvlink.value;
-    report.selection = rounded(share, 3) + (across ? " of the NIC, " : " of NVLink, ") + rounded(links.latency * 1e6, 3) + " us";
+    report.selection =
+        rounded(share, 3) + (across ? " of the NIC, " : " of NVLink, ") + rounded(links.latency * 1e6, 3) + " us";
     fit.curves.push_back(report);
     // On Blackwell, training runs HybridEP, which has no such table.
     if (kernel != "DeepEP" || machine.gpu.architecture != "sm_90") continue;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <initializer_list>
 #include <iterator>
@@ -80,6 +81,13 @@ std::string rounded(double value, int digits) {
   std::from_chars(buffer.data(), rough.ptr, read_back);
   const auto exact = std::to_chars(buffer.data(), buffer.data() + buffer.size(), read_back);
   return {buffer.data(), exact.ptr};
+}
+
+std::string thousandths(const float* ratios, std::size_t count) {
+  std::string line;
+  for (std::size_t i = 0; i < count; ++i)
+    line += (i > 0 ? " " : "") + std::to_string(std::lround(1000 * static_cast<double>(ratios[i])));
+  return line;
 }
 
 Members& Members::raw(const char* key, const std::string& json) {

@@ -23,7 +23,7 @@ struct FittedCurve {
   std::string group;  ///< curves that the report sums up together; empty: none
   int parameters = 0;
   FitErrors fitted, held_out;
-  std::string selection;  ///< what else is to be said of it
+  std::string selection;                               ///< what else is to be said of it
   std::vector<double> fitted_errors, held_out_errors;  ///< predicted / measured - 1
 
   void set_errors(std::vector<double> in_sample, std::vector<double> out_of_sample);
@@ -60,6 +60,9 @@ class Members {
  private:
   std::string json_;
 };
+
+/// `953 1020 ...`: as profiles state ratios.
+std::string thousandths(const float* ratios, std::size_t count);
 
 /// So many significant digits, without trailing zeros.
 std::string rounded(double value, int digits);

@@ -4,16 +4,16 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
-#include <optional>
+#include <utility>
 
 #include "calibration/robust_fit.h"
 
 namespace calibration {
 namespace {
-
-constexpr double kTera = 1e12;
 
 hw::Flops flops_of(sim::GemmShape s) {
   return {2.0 * static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k)};
@@ -54,15 +54,19 @@ hw::GemmCurve fit_smooth(const std::vector<Point>& points, hw::DType type, const
   const auto about = [](double first, double below, double above) {
     return Bounded{std::log(first), std::log(first / below), std::log(first * above)};
   };
-  const std::vector<Bounded> bounds{about(kFirstShare * peak, 20, 2), about(kFirstShare * hbm, 20, 2),
-                                    about(kFirstOverhead, 30, 10),    {2, 1, 5},
-                                    {0.4, 0, 2},                      {0.1, 0, 2}};
+  const std::vector<Bounded> bounds{about(kFirstShare * peak, 20, 2),
+                                    about(kFirstShare * hbm, 20, 2),
+                                    about(kFirstOverhead, 30, 10),
+                                    {2, 1, 5},
+                                    {0.4, 0, 2},
+                                    {0.1, 0, 2}};
   return curve_of(robust_fit(bounds, points.size(),
                              [&](const std::vector<double>& p, std::vector<double>& r) {
                                const hw::GemmCurve curve = curve_of(p, gpu.sm_count);
                                for (std::size_t i = 0; i < points.size(); ++i)
-                                 r[i] = (std::log(smooth_time(curve, points[i]) + points[i].cast) - points[i].log_time) /
-                                        kOrdinaryMiss;
+                                 r[i] =
+                                     (std::log(smooth_time(curve, points[i]) + points[i].cast) - points[i].log_time) /
+                                     kOrdinaryMiss;
                              }),
                   gpu.sm_count);
 }
@@ -156,6 +160,37 @@ hw::GemmCurve refined(const std::vector<Point>& points, const hw::GemmCurve& cur
   return next;
 }
 
+/// Evens the grid out where a GEMM of twice the rows, columns or depth would take hardly longer or less: noise of short
+/// kernels, and of what is left after a cast is taken off. The mean of raising the larger and lowering the smaller.
+void make_monotone(hw::GemmCurve& curve, hw::DType type) {
+  constexpr double kLeastGrowth = 1.005;  // an octave
+  constexpr std::size_t kColumns = hw::GemmGrid::kColumns, kDepth = hw::GemmGrid::kDepth;
+  constexpr std::array<std::size_t, 3> kSteps{kColumns * kDepth, kDepth, 1},
+      kSizes{hw::GemmGrid::kRows, kColumns, kDepth};
+  auto grid = std::make_shared<hw::GemmGrid>(*curve.grid);
+  std::vector<double> smooth(hw::GemmGrid::kPoints), raised, lowered;
+  const auto octave = [&](std::size_t i, std::size_t axis) { return i / kSteps[axis] % kSizes[axis]; };
+  for (std::size_t i = 0; i < smooth.size(); ++i) {
+    const auto size = [&](std::size_t axis) {
+      return std::int64_t{1} << (hw::GemmGrid::kFirstOctave + octave(i, axis));
+    };
+    const sim::GemmShape shape{size(0), size(1), size(2)};
+    smooth[i] = smooth_time(curve, {shape, flops_of(shape), gemm_bytes(shape, type, models::GemmRole::forward), 0, 0});
+    raised.push_back(smooth[i] * static_cast<double>(grid->ratio[i]));
+  }
+  lowered = raised;
+  for (std::size_t i = 0; i < smooth.size(); ++i)
+    for (std::size_t axis = 0; axis < kSteps.size(); ++axis)
+      if (octave(i, axis) > 0) raised[i] = std::max(raised[i], kLeastGrowth * raised[i - kSteps[axis]]);
+  for (std::size_t i = smooth.size(); i-- > 0;)
+    for (std::size_t axis = 0; axis < kSteps.size(); ++axis)
+      if (octave(i, axis) + 1 < kSizes[axis])
+        lowered[i] = std::min(lowered[i], lowered[i + kSteps[axis]] / kLeastGrowth);
+  for (std::size_t i = 0; i < smooth.size(); ++i)
+    grid->ratio[i] = static_cast<float>((raised[i] + lowered[i]) / 2 / smooth[i]);
+  curve.grid = grid;
+}
+
 std::vector<Point> points_of(const std::vector<GemmSample>& samples, hw::DType type) {
   std::vector<Point> points;
   points.reserve(samples.size());
@@ -179,7 +214,8 @@ hw::Bytes gemm_bytes(sim::GemmShape s, hw::DType type, models::GemmRole role) {
 FittedGemm fit_gemm(const std::vector<GemmSample>& samples, hw::DType type, const hw::Gpu& gpu) {
   constexpr int kSteps = 6;
   std::vector<GemmSample> fitted;
-  std::copy_if(samples.begin(), samples.end(), std::back_inserter(fitted), [](const auto& s) { return !is_held_out(s); });
+  std::copy_if(samples.begin(), samples.end(), std::back_inserter(fitted),
+               [](const auto& s) { return !is_held_out(s); });
   const std::vector<Point> points = points_of(fitted, type);
   FittedGemm result{.curve = fit_smooth(points, type, gpu), .report = {}};
   auto grid = std::make_shared<hw::GemmGrid>();
@@ -187,6 +223,7 @@ FittedGemm fit_gemm(const std::vector<GemmSample>& samples, hw::DType type, cons
   result.curve.grid = grid;
   const Eigen::MatrixXd prior = grid_prior();
   for (int step = 0; step < kSteps; ++step) result.curve = refined(points, result.curve, prior);
+  make_monotone(result.curve, type);
 
   std::vector<double> in_sample, held_out;
   for (const GemmSample& s : samples) {

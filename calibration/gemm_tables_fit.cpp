@@ -42,8 +42,15 @@ hw::Seconds cast_time(const StreamSpeed& speed, sim::GemmShape shape, hw::DType 
 class Reader {
  public:
   Reader(Samples& samples, const std::map<std::string, StreamSpeed>& casts, bool first, CsvTable& table)
-      : samples_(samples), casts_(casts), first_(first), dtype_(table.column("dtype")), m_(table.column("m")),
-        n_(table.column("n")), k_(table.column("k")), time_(table.column("time_us")), cast_(table.find("est_quant_us")),
+      : samples_(samples),
+        casts_(casts),
+        first_(first),
+        dtype_(table.column("dtype")),
+        m_(table.column("m")),
+        n_(table.column("n")),
+        k_(table.column("k")),
+        time_(table.column("time_us")),
+        cast_(table.find("est_quant_us")),
         role_(table.find("role")) {}
 
   void operator()(const CsvRow& row, const std::string& system, Unused& unused) const {
@@ -119,15 +126,12 @@ std::vector<std::string> collections(const std::filesystem::path& folder) {
   return names;
 }
 
-/// Thousandths; a line for each octave of m and n.
+/// A line for each octave of m and n.
 std::string grid_json(const hw::GemmGrid& grid) {
   std::string lines = "[";
-  for (std::size_t i = 0; i < hw::GemmGrid::kPoints; ++i) {
-    const bool opens = i % hw::GemmGrid::kDepth == 0;
-    lines += opens ? (i > 0 ? "\", \"" : "\"") : " ";
-    lines += std::to_string(std::lround(1000 * static_cast<double>(grid.ratio[i])));
-  }
-  return lines + "\"]";
+  for (std::size_t i = 0; i < hw::GemmGrid::kPoints; i += hw::GemmGrid::kDepth)
+    lines += (i > 0 ? ", \"" : "\"") + thousandths(grid.ratio.data() + i, hw::GemmGrid::kDepth) + '"';
+  return lines + "]";
 }
 
 hw::Node gemm_node(const FittedGemm& fitted, const OperatorTables& tables) {
@@ -156,8 +160,8 @@ void fit_role(const std::vector<GemmSample>& samples, const Key& key, const hw::
     const hw::Flops flops{2.0 * static_cast<double>(s.shape.m * s.shape.n) * static_cast<double>(s.shape.k)};
     return sim::gemm_time(curve, s.shape, flops, gemm_bytes(s.shape, key.type, key.role), rate) + s.cast;
   };
-  const double rate = std::exp(
-      robust_fit({{0, -2, 1}}, samples.size(), [&](const std::vector<double>& p, std::vector<double>& r) {
+  const double rate =
+      std::exp(robust_fit({{0, -2, 1}}, samples.size(), [&](const std::vector<double>& p, std::vector<double>& r) {
         for (std::size_t i = 0; i < samples.size(); ++i)
           r[i] = std::log(time(samples[i], std::exp(p[0])) / samples[i].time) / kOrdinaryMiss;
       })[0]);

@@ -76,13 +76,13 @@ std::string rates_by_rows(const std::vector<Layer>& layers, const std::vector<do
     for (const Layer& l : layers)
       if (l.rows_per_group() >= kFrom[band].first && l.rows_per_group() < to) inside.push_back(&l);
     if (inside.empty()) continue;
-    const double log_rate =
-        robust_fit({{fitted[kRate], -2, 1.5}}, inside.size(), [&](const std::vector<double>& q, std::vector<double>& r) {
-          std::vector<double> p = fitted;
-          p[kRate] = q[0];
-          for (std::size_t i = 0; i < inside.size(); ++i)
-            r[i] = std::log(predicted(*inside[i], p) / inside[i]->time) / kOrdinaryMiss;
-        })[0];
+    const double log_rate = robust_fit({{fitted[kRate], -2, 1.5}}, inside.size(),
+                                       [&](const std::vector<double>& q, std::vector<double>& r) {
+                                         std::vector<double> p = fitted;
+                                         p[kRate] = q[0];
+                                         for (std::size_t i = 0; i < inside.size(); ++i)
+                                           r[i] = std::log(predicted(*inside[i], p) / inside[i]->time) / kOrdinaryMiss;
+                                       })[0];
     text += std::string(" ") + kFrom[band].second + " " + rounded(std::exp(log_rate), 2);
   }
   return text;
@@ -91,7 +91,8 @@ std::string rates_by_rows(const std::vector<Layer>& layers, const std::vector<do
 FittedCurve report_of(const std::vector<Layer>& layers, const std::vector<double>& p, const std::string& system) {
   std::vector<double> in_sample, held_out;
   for (const Layer& l : layers)
-    if (system == "all" || l.system == system) (l.held_out ? held_out : in_sample).push_back(predicted(l, p) / l.time - 1);
+    if (system == "all" || l.system == system)
+      (l.held_out ? held_out : in_sample).push_back(predicted(l, p) / l.time - 1);
   FittedCurve report;
   report.family = "grouped";
   report.system = system;
@@ -108,7 +109,8 @@ std::vector<std::string> read_layers(const OperatorTables& tables, const GemmCur
     return [=, &tables, &curves, &layers](const CsvRow& row, const std::string& system, Unused& unused) {
       constexpr double kFewestRows = 1024, kFewestPerGroup = 16, kLeastHidden = 2048, kLeastInner = 256;
       if (row.text(distribution) != "balanced") return unused.count("of another distribution than balanced");
-      if (row.text(kernel).find(kMinLatency) != std::string_view::npos) return unused.count("of a kernel for few tokens");
+      if (row.text(kernel).find(kMinLatency) != std::string_view::npos)
+        return unused.count("of a kernel for few tokens");
       const auto type = table_dtype(row.text(dtype));
       if (!type) row.fail(dtype, "must be bfloat16, float16, float32, fp8, fp8_block, mxfp8 or nvfp4");
       const auto curve = curves.find({system, *type});
@@ -125,8 +127,8 @@ std::vector<std::string> read_layers(const OperatorTables& tables, const GemmCur
                         .up = gated ? 2.0 : 1.0,
                         .tokens = size(tokens),
                         .time = row.positive(time) * 1e-6,
-                        .held_out = is_held_out({row.positive_int(hidden), row.positive_int(inter), row.positive_int(tp),
-                                                 row.positive_int(ep), row.positive_int(tokens)}),
+                        .held_out = is_held_out({row.positive_int(hidden), row.positive_int(inter),
+                                                 row.positive_int(tp), row.positive_int(ep), row.positive_int(tokens)}),
                         .system = system};
       if (layer.rows < kFewestRows || layer.rows_per_group() < kFewestPerGroup || layer.hidden < kLeastHidden ||
           layer.inner < kLeastInner)

@@ -41,8 +41,7 @@ StreamSpeed fit_stream(const std::vector<Sample>& samples, double hbm) {
 
 FittedCurve measured_against(const StreamSpeed& speed, const std::vector<Sample>& samples) {
   std::vector<double> fitted, held_out;
-  for (const Sample& s : samples)
-    (s.held_out ? held_out : fitted).push_back(predicted(speed, s.bytes) / s.time - 1);
+  for (const Sample& s : samples) (s.held_out ? held_out : fitted).push_back(predicted(speed, s.bytes) / s.time - 1);
   FittedCurve curve;
   curve.parameters = 2;
   curve.set_errors(std::move(fitted), std::move(held_out));

@@ -27,13 +27,17 @@ std::string machine_name(std::string_view system) {
 
 std::optional<hw::DType> table_dtype(std::string_view name) {
   using Named = std::pair<std::string_view, hw::DType>;
-  static constexpr std::array kNames{
-      Named{"bfloat16", hw::DType::bf16},       Named{"bf16", hw::DType::bf16},
-      Named{"float16", hw::DType::fp16},        Named{"fp16", hw::DType::fp16},
-      Named{"float32", hw::DType::fp32},        Named{"fp32", hw::DType::fp32},
-      Named{"fp8", hw::DType::fp8},             Named{"fp8_block", hw::DType::fp8_block},
-      Named{"fp8-block", hw::DType::fp8_block}, Named{"mxfp8", hw::DType::mxfp8},
-      Named{"nvfp4", hw::DType::nvfp4}};
+  static constexpr std::array kNames{Named{"bfloat16", hw::DType::bf16},
+                                     Named{"bf16", hw::DType::bf16},
+                                     Named{"float16", hw::DType::fp16},
+                                     Named{"fp16", hw::DType::fp16},
+                                     Named{"float32", hw::DType::fp32},
+                                     Named{"fp32", hw::DType::fp32},
+                                     Named{"fp8", hw::DType::fp8},
+                                     Named{"fp8_block", hw::DType::fp8_block},
+                                     Named{"fp8-block", hw::DType::fp8_block},
+                                     Named{"mxfp8", hw::DType::mxfp8},
+                                     Named{"nvfp4", hw::DType::nvfp4}};
   for (const auto& [known, type] : kNames)
     if (known == name) return type;
   return std::nullopt;

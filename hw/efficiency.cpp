@@ -52,20 +52,23 @@ Origin parse_origin(const Node& node) {
   return static_cast<Origin>(node.at("origin").choice({"measured", "interpolated", "curve", "runs", "roofline"}));
 }
 
-/// `953 1020 ...`: thousandths, one for each octave of k.
-void parse_grid_line(const Node& node, float* ratios) {
+/// `953 1020 ...`: ratios in thousandths, `fewest` to `most` of them. One text is read faster than many numbers.
+/// Returns how many.
+std::size_t parse_thousandths(const Node& node, std::size_t fewest, std::size_t most, float* ratios) {
   const std::string line = node.text();
   const char *at = line.data(), *const end = at + line.size();
-  for (int k = 0; k < GemmGrid::kDepth; ++k) {
-    while (at != end && *at == ' ') ++at;
+  std::size_t count = 0;
+  for (; count < most && at != end; ++count) {
     int thousandths = 0;
     const auto [next, error] = std::from_chars(at, end, thousandths);
     if (error != std::errc() || thousandths <= 0) break;
-    *ratios++ = static_cast<float>(thousandths) / 1000;
-    at = next;
-    if (k == GemmGrid::kDepth - 1 && at == end) return;
+    ratios[count] = static_cast<float>(thousandths) / 1000;
+    at = next != end && *next == ' ' ? next + 1 : next;
   }
-  node.fail("must be 9 positive integers, thousandths, one for each octave of k");
+  if (at != end || count < fewest)
+    node.fail("must be " + (fewest == most ? "" : std::to_string(fewest) + " to ") + std::to_string(most) +
+              " positive integers, thousandths, with a space between");
+  return count;
 }
 
 /// A line for each octave of m and n, n the faster.
@@ -74,7 +77,8 @@ std::shared_ptr<const GemmGrid> parse_gemm_grid(const Node& node) {
   constexpr std::size_t kLines = GemmGrid::kPoints / GemmGrid::kDepth;
   if (lines.size() != kLines) node.fail("must have " + std::to_string(kLines) + " lines (8 octaves of m, 9 of n)");
   auto grid = std::make_shared<GemmGrid>();
-  for (std::size_t i = 0; i < kLines; ++i) parse_grid_line(lines[i], grid->ratio.data() + i * GemmGrid::kDepth);
+  constexpr std::size_t kDepth = GemmGrid::kDepth;
+  for (std::size_t i = 0; i < kLines; ++i) parse_thousandths(lines[i], kDepth, kDepth, grid->ratio.data() + i * kDepth);
   return grid;
 }
 
@@ -126,11 +130,8 @@ AttentionCurves parse_attention_curves(const Node& node) {
 }
 
 SizeRatios parse_size_ratios(const Node& node, Bytes first) {
-  const std::vector<Node> ratios = node.elements();
-  if (ratios.size() < 2 || ratios.size() > SizeRatios::kMost)
-    node.fail("must have 2 to " + std::to_string(SizeRatios::kMost) + " numbers");
-  SizeRatios result{.first = first, .count = ratios.size()};
-  for (std::size_t i = 0; i < ratios.size(); ++i) result.ratio[i] = static_cast<float>(ratios[i].positive());
+  SizeRatios result{.first = first};
+  result.count = parse_thousandths(node, 2, SizeRatios::kMost, result.ratio.data());
   return result;
 }
 
@@ -143,8 +144,7 @@ CollectiveCurve parse_collective_curve(const Node& node) {
           .bandwidth = {node.at("bandwidth_GBps").positive() * 1e9},
           .slope = node.at("slope_ns").non_negative() * 1e-9,
           .origin = parse_origin(node),
-          .ratios =
-              ratios ? parse_size_ratios(*ratios, Bytes{node.at("ratios_from_bytes").positive()}) : SizeRatios{}};
+          .ratios = ratios ? parse_size_ratios(*ratios, Bytes{node.at("ratios_from_bytes").positive()}) : SizeRatios{}};
 }
 
 AttentionCurve scaled(AttentionCurve curve, double factor, Origin origin) {
@@ -262,7 +262,8 @@ void Reader::collectives(Efficiency& result) const {
   const double two_ranks = fractions.at("two_ranks").fraction();
   const CollectiveCurve generic{.latency = microseconds(fractions.at("latency_us").non_negative()),
                                 .bandwidth = fractions.at("bandwidth").fraction() * cluster_.nvlink,
-                                .slope = fractions.at("slope_ns").non_negative() * 1e-9};
+                                .slope = fractions.at("slope_ns").non_negative() * 1e-9,
+                                .ratios = {}};
   CollectiveCurve generic_pair = generic;
   generic_pair.bandwidth = two_ranks * generic.bandwidth;
 

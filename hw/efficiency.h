@@ -21,8 +21,8 @@ namespace hw {
 enum class Origin { measured, interpolated, curve, runs, roofline };
 inline constexpr int kOrigins = 5;
 
-/// t = (overhead + ((s 2mnk/rate)^p + (bytes/bandwidth)^p)^(1/p)) * grid, s = 1 + padding * (rows and columns that tiles
-/// add) + wave * (SMs that the last wave of tiles leaves idle): docs/cost_model.md, GEMM.
+/// t = (overhead + ((s 2mnk/rate)^p + (bytes/bandwidth)^p)^(1/p)) * grid, s = 1 + padding * (rows and columns that
+/// tiles add) + wave * (SMs that the last wave of tiles leaves idle): docs/cost_model.md, GEMM.
 struct GemmCurve {
   FlopsPerSecond rate;
   BytesPerSecond bandwidth;
@@ -49,8 +49,8 @@ struct AttentionCurves {
   AttentionCurve mla_full_forward, mla_full_backward;
 };
 
-/// t = (latency + f * payload / bandwidth + slope * sqrt(f * payload)) * ratios(f * payload), f = bytes sent per byte of
-/// payload.
+/// t = (latency + f * payload / bandwidth + slope * sqrt(f * payload)) * ratios(f * payload), f = bytes sent per byte
+/// of payload.
 struct CollectiveCurve {
   Seconds latency;
   BytesPerSecond bandwidth;

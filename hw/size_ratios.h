@@ -10,8 +10,8 @@
 
 namespace hw {
 
-/// Measured over fitted time at sizes that double from `first` on: where a library changes its protocol or algorithm, no
-/// smooth curve follows. Between two sizes linear in bytes; beyond them the last one's value holds. None: 1.
+/// Measured over fitted time at sizes that double from `first` on: where a library changes its protocol or algorithm,
+/// no smooth curve follows. Between two sizes linear in bytes; beyond them the last one's value holds. None: 1.
 struct SizeRatios {
   static constexpr std::size_t kMost = 24;
 

@@ -14,9 +14,9 @@ void scale(GemmCurve& curve, double rate, double bandwidth) {
 }
 
 void scale(AttentionCurves& curves, double rate) {
-  for (AttentionCurve* curve : {&curves.causal_forward, &curves.causal_backward, &curves.full_forward,
-                                &curves.full_backward, &curves.mla_forward, &curves.mla_backward,
-                                &curves.mla_full_forward, &curves.mla_full_backward}) {
+  for (AttentionCurve* curve :
+       {&curves.causal_forward, &curves.causal_backward, &curves.full_forward, &curves.full_backward,
+        &curves.mla_forward, &curves.mla_backward, &curves.mla_full_forward, &curves.mla_full_backward}) {
     curve->rate = rate * curve->rate;
     curve->origin = origin_of(curve->origin, rate != 1);
   }

@@ -96,9 +96,9 @@ Price attention_cost(const models::Attention& work, models::OpSize size, const h
                   (fused ? efficiency.fused_attention_rate : efficiency.flash2_rate);
   if (work.backend == models::AttentionBackend::flex) factor *= efficiency.flex_rate;
   if (work.backend == models::AttentionBackend::triton) factor *= efficiency.triton_rate;
-  price.time = work.mask == models::Mask::window ? windowed(work, size.flops, curve, factor, efficiency)
-                                                 : attention_stretch(work, curve, cluster.gpu.sm_count) *
-                                                       (size.flops / (factor * curve.rate));
+  price.time = work.mask == models::Mask::window
+                   ? windowed(work, size.flops, curve, factor, efficiency)
+                   : attention_stretch(work, curve, cluster.gpu.sm_count) * (size.flops / (factor * curve.rate));
   // Short sequences with many heads are bound by their operands.
   price.time = std::max(price.time, size.bytes / cluster.gpu.memory_bandwidth) + efficiency.attention_overhead;
   price.origin = curve.origin;

@@ -21,7 +21,7 @@ struct GemmShape {
 
 /// FLOPs that tiles cost over the FLOPs that the result needs: curve.padding of the rows and columns that tiles of 128
 /// add, curve.wave of the SMs that the last wave of the best of the tiles 256 x 128, 128 x 256, 128 x 128 leaves idle.
-/// Precondition: m, n >= 1.
+/// Nothing has no tiles: 1.
 double tile_stretch(const hw::GemmCurve& curve, std::int64_t m, std::int64_t n);
 
 /// The above with FLOPs stretched to whole tiles, times the curve's grid at the shape: what a table measured at shapes
