@@ -55,7 +55,7 @@ bool held_out(const Exchange& e) {
   return is_held_out({whole(e.tokens), whole(e.hidden), whole(e.topk), whole(e.ranks)});
 }
 
-constexpr double kFewestTokens = 1024;  // a rank, below which training does not go
+constexpr double kFewestTokens = 128;  // a rank, below which training does not go
 
 std::vector<std::string> read_deepep(const OperatorTables& tables, Transfers& transfers) {
   return read_table(tables, "deepep_normal", [&](CsvTable& t) {
@@ -67,7 +67,7 @@ std::vector<std::string> read_deepep(const OperatorTables& tables, Transfers& tr
       constexpr std::int64_t kUsualSms = 20;  // DeepEP's default
       if (row.positive_int(sms) < kUsualSms) return unused.count("on fewer than 20 SMs");
       const Exchange exchange = read_exchange(row, t, static_cast<double>(row.positive_int(nodes)));
-      if (exchange.tokens < kFewestTokens) return unused.count("of fewer than 1024 tokens a rank");
+      if (exchange.tokens < kFewestTokens) return unused.count("of fewer than 128 tokens a rank");
       auto& kind = transfers[{system, "DeepEP", exchange.nodes > 1}];
       const auto add = [&](double bytes, std::size_t time, std::size_t notify) {
         const double us = row.positive(time) + row.non_negative_if_stated(notify).value_or(0);
@@ -88,7 +88,7 @@ std::vector<std::string> read_nvlink(const OperatorTables& tables, Transfers& tr
       if (row.text(phase) == "alltoall_prepare") return unused.count("of the phase alltoall_prepare");
       if (row.text(dtype) != "bfloat16") return unused.count("of other dtypes than bfloat16");
       const Exchange exchange = read_exchange(row, t, 1);
-      if (exchange.tokens < kFewestTokens) return unused.count("of fewer than 1024 tokens a rank");
+      if (exchange.tokens < kFewestTokens) return unused.count("of fewer than 128 tokens a rank");
       transfers[{system, std::string(row.text(kernel)), false}].push_back(
           exchange.with(kCombineBytes, row.positive(time) * 1e-6, held_out(exchange)));
     };

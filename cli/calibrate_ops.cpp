@@ -85,7 +85,7 @@ constexpr Family kFamilies[] = {
     {"grouped", "Grouped GEMM in fused MoE layers: one fit for all machines; held out one shape in five"},
     {"attention", "Attention: held out one shape in five"},
     {"collective", "Collectives in a node: payloads from 64 KiB, each fifth octave held out in turn"},
-    {"dispatch", "Expert dispatch and combine: from 1024 tokens a rank; held out one shape in five"},
+    {"dispatch", "Expert dispatch and combine: from 128 tokens a rank; held out one shape in five"},
     {"cast", "Casts: held out one shape in five"},
     {"norm", "Norms: held out one shape in five"}};
 

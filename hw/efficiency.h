@@ -56,7 +56,7 @@ struct CollectiveCurve {
   BytesPerSecond bandwidth;
   double slope = 0;  ///< seconds per sqrt(byte)
   Origin origin = Origin::roofline;
-  SizeRatios ratios;
+  SizeRatios ratios = {};
 };
 /// By models::CollectiveKind.
 using CollectiveCurves = std::array<CollectiveCurve, 5>;
