@@ -105,33 +105,29 @@ void MeasuredRuns::read(const std::filesystem::path& path, models::Library& libr
 void MeasuredRuns::read_row(const hw::Node& node, models::Library& library, std::map<std::string, int>& first_line) {
   ValidatedRow& row = rows_.back();
   fill_identity(node, row);
-  models::Run run;
   try {
     if (!row.id.empty()) {
       const auto [known, is_new] = first_line.emplace(row.id, row.line);
       if (!is_new) node.at("id").fail("must be unique in the file, line " + std::to_string(known->second) + " has it");
     }
-    run = models::parse_run(node, library, true);
+    const models::Run run = models::parse_run(node, library, true);
+    fill_run(run, row);
+    runs_.push_back({rows_.size() - 1, sim::lower_to_fit(run), node.at("system").dump(), configuration_of(node),
+                     text_of(node, "release")});
   } catch (const hw::InputError& error) {
     row.refused = error.what();
-    return;
   }
-  fill_run(run, row);
-  runs_.push_back(
-      {rows_.size() - 1, std::move(run), node.at("system").dump(), configuration_of(node), text_of(node, "release")});
 }
 
 Efficiencies efficiencies_of(const MeasuredRuns& runs, const hw::Node& profile) {
   Efficiencies parsed;
   for (const MeasuredRun& run : runs.runs())
-    if (!parsed.contains(run.system)) parsed.emplace(run.system, hw::parse_efficiency(profile, run.run.cluster));
+    if (!parsed.contains(run.system)) parsed.emplace(run.system, hw::parse_efficiency(profile, run.run().cluster));
   return parsed;
 }
 
-void predict_row(const MeasuredRun& run, const Efficiencies& efficiencies, sim::Tier tier, ValidatedRow& row) try {
-  fill_prediction(sim::predict(run.run, efficiencies.at(run.system), tier), row);
-} catch (const hw::InputError& error) {
-  row.refused = error.what();
+void predict_row(const MeasuredRun& run, const Efficiencies& efficiencies, sim::Tier tier, ValidatedRow& row) {
+  fill_prediction(sim::predict(run.run(), run.lowered.program, efficiencies.at(run.system), tier), row);
 }
 
 }  // namespace calibration

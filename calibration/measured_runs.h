@@ -19,7 +19,8 @@ namespace calibration {
 /// A measured row that could be read.
 struct MeasuredRun {
   std::size_t row = 0;  ///< in MeasuredRuns::rows
-  models::Run run;
+  sim::LoweredRun lowered;
+  const models::Run& run() const { return lowered.run; }
   std::string system;         ///< the row's `system` as JSON
   std::string configuration;  ///< all that it says but id, release, notes, source, trust and what was measured
   std::string release;        ///< empty: not stated

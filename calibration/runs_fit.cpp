@@ -15,11 +15,12 @@ namespace {
 
 constexpr double kHuber = 1.345;        ///< 95 % efficient for normal errors
 constexpr double kLeastScale = 0.02;    ///< log error that step times repeat to at best
-constexpr double kDifference = 0.2;     ///< prior standard deviations that derivatives are taken over
+constexpr double kDifference = 0.4;     ///< prior standard deviations that derivatives are taken over
 constexpr double kIdentified = 0.7;     ///< posterior over prior standard deviation below which data tell something
 constexpr double kInterval80 = 1.2816;  ///< standard normal quantile
-constexpr int kIterations = 9, kIterationsOfPart = 4;
-constexpr int kRenewed = 3;  ///< iterations that derivatives serve
+constexpr int kIterations = 12, kIterationsOfPart = 4;
+constexpr int kAttempts = 5;
+constexpr double kDamped = 8;  ///< factor of the damping after a step that did not help (Marquardt)
 
 std::vector<std::string> keys_of(const std::string& pointer) {
   std::vector<std::string> keys;
@@ -51,6 +52,21 @@ void expand(const hw::Node& node, std::span<const std::string> keys, const std::
 double moved(const FitParameter& parameter, double value, double x) {
   const double to = parameter.adds ? value + parameter.spread * x : value * std::exp(parameter.spread * x);
   return std::clamp(to, parameter.lowest, parameter.highest);
+}
+
+/// How far a parameter may go, in standard deviations of its prior, until a number of its own meets a limit.
+std::pair<double, double> reach_of(const FitParameter& parameter, const hw::Node& prior) {
+  std::pair<double, double> reach{-1e3, 1e3};
+  for (const std::string& pointer : parameter.values) {
+    const double value = number_at(prior, pointer);
+    const auto at = [&](double limit) {
+      if (parameter.adds) return (limit - value) / parameter.spread;
+      return std::log(std::max(limit, 1e-12) / value) / parameter.spread;
+    };
+    reach.first = std::max(reach.first, std::min(0.0, at(parameter.lowest)));
+    reach.second = std::min(reach.second, std::max(0.0, at(parameter.highest)));
+  }
+  return reach;
 }
 
 /// 1.4826 times the median absolute deviation from 0: the standard deviation of normal errors.
@@ -107,6 +123,17 @@ Normal normal_equations(const std::vector<std::vector<double>>& derivatives, con
   return normal;
 }
 
+/// Takes the parameters that are not `free` out of the step.
+void hold(Normal& normal, const std::vector<bool>& free) {
+  for (Eigen::Index i = 0; i < normal.gradient.size(); ++i) {
+    if (free[static_cast<std::size_t>(i)]) continue;
+    normal.matrix.row(i).setZero();
+    normal.matrix.col(i).setZero();
+    normal.matrix(i, i) = 1;
+    normal.gradient(i) = 0;
+  }
+}
+
 }  // namespace
 
 std::vector<FitParameter> parse_fit_plan(const hw::Node& plan, const hw::Node& profile) {
@@ -138,9 +165,11 @@ RunsFitter::RunsFitter(const MeasuredRuns& runs, const hw::Node& prior, std::vec
     : runs_(runs), prior_(prior), parameters_(std::move(parameters)), all_(prior) {
   std::vector<std::size_t> every(runs.runs().size());
   std::iota(every.begin(), every.end(), std::size_t{0});
-  best_ = solve(every, Vector(parameters_.size(), 0.0), {}, true, kIterations);
+  for (const FitParameter& parameter : parameters_) reach_.push_back(reach_of(parameter, prior));
+  const std::vector<bool> free(parameters_.size(), true);
+  best_ = solve(every, Vector(parameters_.size(), 0.0), {}, free, true, kIterations);
   derivatives_ = derivatives_at(best_, errors_at(best_));
-  all_ = describe(every, best_, derivatives_);
+  all_ = settle(every, best_, true);
 }
 
 /// Parameters that move the same number do so one after another, in the order of the plan.
@@ -159,9 +188,9 @@ RunsFitter::Vector RunsFitter::errors_at(const Vector& x) const {
   Vector errors(runs_.runs().size(), std::nan(""));
   for_each_index(errors.size(), [&](std::size_t i) {
     const MeasuredRun& run = runs_.runs()[i];
-    ValidatedRow row = runs_.rows()[run.row];
-    predict_row(run, efficiencies, sim::Tier::closed_form, row);
-    if (row.is_predicted()) errors[i] = std::log(row.predicted / row.measured);
+    const hw::Seconds predicted =
+        sim::predict_step_time(run.lowered, efficiencies.at(run.system), sim::Tier::closed_form);
+    if (predicted.value > 0) errors[i] = std::log(predicted / runs_.rows()[run.row].measured);
   });
   return errors;
 }
@@ -169,74 +198,97 @@ RunsFitter::Vector RunsFitter::errors_at(const Vector& x) const {
 std::vector<RunsFitter::Vector> RunsFitter::derivatives_at(const Vector& x, const Vector& errors) const {
   std::vector<Vector> derivatives;
   for (std::size_t i = 0; i < x.size(); ++i) {
+    // Towards the inside at a limit: beyond it nothing moves.
+    const double difference = x[i] + kDifference <= reach_[i].second ? kDifference : -kDifference;
     Vector there = x;
-    there[i] += kDifference;
+    there[i] += difference;
     Vector& derivative = derivatives.emplace_back(errors_at(there));
     for (std::size_t run = 0; run < derivative.size(); ++run)
-      derivative[run] = (derivative[run] - errors[run]) / kDifference;
+      derivative[run] = (derivative[run] - errors[run]) / difference;
   }
   return derivatives;
 }
 
-/// Damped steps while they help. `renew`: derivatives of each point, else those given.
+/// Damped steps while they help, of the parameters that are `free`. `renew`: derivatives of each point, else those
+/// given.
 RunsFitter::Vector RunsFitter::solve(std::span<const std::size_t> runs, Vector x, std::vector<Vector> derivatives,
-                                     bool renew, int iterations) const {
+                                     const std::vector<bool>& free, bool renew, int iterations) const {
   Vector errors = errors_at(x);
+  double damping = 1e-3;
   for (int iteration = 0; iteration < iterations; ++iteration) {
-    if (renew && iteration % kRenewed == 0) derivatives = derivatives_at(x, errors);
+    if (renew) derivatives = derivatives_at(x, errors);
     const double scale = robust_scale(errors, runs), before = objective(errors, runs, scale, x);
-    const Normal normal = normal_equations(derivatives, errors, runs, scale, x);
-    const Eigen::VectorXd step = normal.matrix.ldlt().solve(-normal.gradient);
-    double length = 1, gained = 0;
-    for (; length > 0.1; length /= 2) {
+    Normal normal = normal_equations(derivatives, errors, runs, scale, x);
+    hold(normal, free);
+    double gained = 0;
+    for (int attempt = 0; attempt < kAttempts && gained <= 0; ++attempt, damping *= kDamped) {
+      Eigen::MatrixXd damped = normal.matrix;
+      damped.diagonal() *= 1 + damping;
+      const Eigen::VectorXd step = damped.ldlt().solve(-normal.gradient);
       Vector there = x;
-      for (std::size_t i = 0; i < x.size(); ++i) there[i] += length * step(static_cast<Eigen::Index>(i));
+      for (std::size_t i = 0; i < x.size(); ++i)
+        there[i] = std::clamp(x[i] + step(static_cast<Eigen::Index>(i)), reach_[i].first, reach_[i].second);
       Vector errors_there = errors_at(there);
       gained = before - objective(errors_there, runs, scale, there);
       if (gained <= 0) continue;
       x = std::move(there);
       errors = std::move(errors_there);
-      break;
     }
-    if (gained < 1e-3 * before && (!renew || iteration % kRenewed == 0)) break;
+    damping /= kDamped * kDamped;
+    if (gained < 1e-4 * before) break;
   }
   return x;
 }
 
 RunsFit RunsFitter::fit(std::span<const std::size_t> runs) const {
-  return describe(runs, solve(runs, best_, derivatives_, false, kIterationsOfPart), derivatives_);
+  const std::vector<bool> free(parameters_.size(), true);
+  return settle(runs, solve(runs, best_, derivatives_, free, false, kIterationsOfPart), false);
 }
 
-/// What was found, with the parameters that the data do not tell back at their priors.
-RunsFit RunsFitter::describe(std::span<const std::size_t> runs, const Vector& x,
-                             const std::vector<Vector>& derivatives) const {
+/// Puts the parameters that the data do not tell back at their priors, and fits the others again.
+RunsFit RunsFitter::settle(std::span<const std::size_t> runs, Vector x, bool renew) const {
+  const Vector deviations = deviations_at(runs, x);
+  std::vector<bool> identified;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    identified.push_back(deviations[i] < kIdentified);
+    if (!identified.back()) x[i] = 0;
+  }
+  x = solve(runs, std::move(x), derivatives_, identified, renew, kIterationsOfPart);
+  return describe(runs, x, deviations_at(runs, x), identified);
+}
+
+/// Of each parameter's posterior, in standard deviations of its prior.
+RunsFitter::Vector RunsFitter::deviations_at(std::span<const std::size_t> runs, const Vector& x) const {
   const Vector errors = errors_at(x);
-  const double scale = robust_scale(errors, runs);
-  const Eigen::MatrixXd covariance =
-      normal_equations(derivatives, errors, runs, scale, x)
-          .matrix.ldlt()
-          .solve(Eigen::MatrixXd::Identity(static_cast<Eigen::Index>(x.size()), static_cast<Eigen::Index>(x.size())));
-  RunsFit fit(prior_);
+  const auto n = static_cast<Eigen::Index>(x.size());
+  const Eigen::MatrixXd covariance = normal_equations(derivatives_, errors, runs, robust_scale(errors, runs), x)
+                                         .matrix.ldlt()
+                                         .solve(Eigen::MatrixXd::Identity(n, n));
+  Vector deviations;
+  for (Eigen::Index i = 0; i < n; ++i) deviations.push_back(std::sqrt(covariance(i, i)));
+  return deviations;
+}
+
+RunsFit RunsFitter::describe(std::span<const std::size_t> runs, const Vector& x, const Vector& deviations,
+                             const std::vector<bool>& identified) const {
+  RunsFit fit(profile_at(x));
+  const Vector errors = errors_at(x);
   fit.rows = static_cast<int>(runs.size());
-  fit.scale = scale;
-  Vector kept = x;
+  fit.scale = robust_scale(errors, runs);
+  fit.before = median_size(errors_at(Vector(x.size(), 0.0)), runs);
+  fit.after = median_size(errors, runs);
   for (std::size_t i = 0; i < x.size(); ++i) {
     const FitParameter& parameter = parameters_[i];
-    const auto at = static_cast<Eigen::Index>(i);
-    const double deviation = std::sqrt(covariance(at, at)), prior = number_at(prior_, parameter.values.front());
-    const bool identified = deviation < kIdentified;
-    if (!identified) kept[i] = 0;
+    const double prior = number_at(prior_, parameter.values.front());
+    const double reach = kInterval80 * deviations[i];
     fit.parameters.push_back({.parameter = parameter,
                               .prior = prior,
-                              .value = moved(parameter, prior, kept[i]),
-                              .low = moved(parameter, prior, kept[i] - kInterval80 * deviation),
-                              .high = moved(parameter, prior, kept[i] + kInterval80 * deviation),
-                              .identified = identified,
-                              .learned = 1 - deviation * deviation});
+                              .value = moved(parameter, prior, x[i]),
+                              .low = moved(parameter, prior, x[i] - reach),
+                              .high = moved(parameter, prior, x[i] + reach),
+                              .identified = identified[i],
+                              .learned = 1 - deviations[i] * deviations[i]});
   }
-  fit.before = median_size(errors_at(Vector(x.size(), 0.0)), runs);
-  fit.after = median_size(errors_at(kept), runs);
-  fit.profile = profile_at(kept);
   return fit;
 }
 

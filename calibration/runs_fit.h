@@ -62,15 +62,19 @@ class RunsFitter {
   /// Log error of each run; NaN where it cannot be predicted.
   Vector errors_at(const Vector& x) const;
   std::vector<Vector> derivatives_at(const Vector& x, const Vector& errors) const;
-  Vector solve(std::span<const std::size_t> runs, Vector x, std::vector<Vector> derivatives, bool renew,
-               int iterations) const;
-  RunsFit describe(std::span<const std::size_t> runs, const Vector& x, const std::vector<Vector>& derivatives) const;
+  Vector solve(std::span<const std::size_t> runs, Vector x, std::vector<Vector> derivatives,
+               const std::vector<bool>& free, bool renew, int iterations) const;
+  RunsFit settle(std::span<const std::size_t> runs, Vector x, bool renew) const;
+  Vector deviations_at(std::span<const std::size_t> runs, const Vector& x) const;
+  RunsFit describe(std::span<const std::size_t> runs, const Vector& x, const Vector& deviations,
+                   const std::vector<bool>& identified) const;
 
   const MeasuredRuns& runs_;
   const hw::Node& prior_;
   std::vector<FitParameter> parameters_;
-  Vector best_;                      ///< in standard deviations of the priors
-  std::vector<Vector> derivatives_;  ///< by parameter and run, at best_
+  std::vector<std::pair<double, double>> reach_;  ///< lowest and highest of each, in the unit of best_
+  Vector best_;                                   ///< in standard deviations of the priors
+  std::vector<Vector> derivatives_;               ///< by parameter and run, at best_
   RunsFit all_;
 };
 

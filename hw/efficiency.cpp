@@ -318,6 +318,8 @@ class Scalars {
                "grouped_rate",
                "grouped_bandwidth",
                "fused_grouped_rate",
+               "grouped_extra_rows",
+               "grouped_quantised_rate",
                "loop_rate",
                "window_rate",
                "window_extra_keys",
@@ -341,6 +343,7 @@ class Scalars {
                "nic_sm_share",
                "host_link_fraction",
                "grace_host_factor",
+               "launch_host_factor",
                "host_op_factor",
                "fused_attention_rate",
                "flash2_rate",
@@ -368,6 +371,8 @@ void read_device_scalars(const Scalars& in, Efficiency& out) {
   out.grouped_rate = in.positive("grouped_rate");
   out.grouped_bandwidth = in.positive("grouped_bandwidth");
   out.fused_grouped_rate = in.positive("fused_grouped_rate");
+  out.grouped_extra_rows = in.value("grouped_extra_rows").non_negative();
+  out.grouped_quantised_rate = in.positive("grouped_quantised_rate");
   out.loop_rate = in.positive("loop_rate");
   out.window_rate = in.fraction("window_rate");
   out.window_extra_keys = in.value("window_extra_keys").non_negative();
@@ -400,6 +405,7 @@ void read_link_scalars(const Scalars& in, Efficiency& out) {
 
 void read_host_scalars(const Scalars& in, Efficiency& out) {
   out.grace_host_factor = in.positive("grace_host_factor");
+  out.launch_host_factor = in.positive("launch_host_factor");
   out.host_op_factor = in.positive("host_op_factor");
   out.moe_host_factor = in.positive("moe_host_factor");
   out.merged_host_factor = in.positive("merged_host_factor");
@@ -426,12 +432,26 @@ void read_pointwise(const Node& node, Efficiency& out) {
   out.pointwise_origin = parse_origin(node);
 }
 
+double read_factor(const Node& node) {
+  node.only({"value", "source", "data", "date", "note", "range"});
+  check_origin(node);
+  return node.at("value").positive();
+}
+
+void read_stacks(const Node& node, Efficiency& out) {
+  for (const std::string& stack : node.keys()) {
+    const Node own = node.at(stack);
+    own.only({"pointwise", "host"});
+    out.stacks.push_back({stack, read_factor(own.at("pointwise")), read_factor(own.at("host"))});
+  }
+}
+
 }  // namespace
 
 Efficiency parse_efficiency(const Node& profile, const Cluster& cluster) {
   if (const Cluster* known = cluster.variant_of.get(); known && known->gpu.architecture == cluster.gpu.architecture)
     return scaled_to(cluster, *known, parse_efficiency(profile, *known));
-  profile.only({"profile", "date", "remarks", "shared", "generic", "devices"});
+  profile.only({"profile", "date", "remarks", "shared", "generic", "devices", "stacks"});
   Efficiency result;
   result.profile = profile.at("profile").text();
   result.date = profile.at("date").text();
@@ -450,6 +470,18 @@ Efficiency parse_efficiency(const Node& profile, const Cluster& cluster) {
   result.dispatch_nvlink = scalars.fraction("dispatch_nvlink_fraction") * cluster.nvlink;
   const auto own = reader.section("pointwise");
   read_pointwise(own ? *own : shared.at("pointwise"), result);
+  read_stacks(profile.at("stacks"), result);
+  return result;
+}
+
+Efficiency on_stack(const Efficiency& efficiency, std::string_view stack) {
+  Efficiency result = efficiency;
+  const auto known = std::find_if(result.stacks.begin(), result.stacks.end(),
+                                  [&](const StackEfficiency& entry) { return entry.stack == stack; });
+  if (known == result.stacks.end()) return result;
+  for (auto* fractions : {&result.pointwise_forward, &result.pointwise_backward})
+    for (double& fraction : *fractions) fraction = std::min(1.0, known->pointwise * fraction);
+  result.host_op_factor *= known->host;
   return result;
 }
 

@@ -3,6 +3,8 @@
 #include <array>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "hw/cluster.h"
 #include "hw/dtype.h"
@@ -61,6 +63,13 @@ struct CollectiveCurve {
 /// By models::CollectiveKind.
 using CollectiveCurves = std::array<CollectiveCurve, 5>;
 
+/// What one software stack needs of memory and host beyond what its program counts.
+struct StackEfficiency {
+  std::string stack;     ///< name of its description
+  double pointwise = 1;  ///< achieved share of HBM bandwidth relative to Efficiency::pointwise_forward and _backward
+  double host = 1;       ///< host time per op relative to Traits::host_op_us
+};
+
 /// Everything that sim/ believes about one cluster. Fractions are of the datasheet figure.
 struct Efficiency {
   std::string profile, date;  ///< which fitted file, when
@@ -76,8 +85,10 @@ struct Efficiency {
   double grouped_rate = 1;                           ///< grouped GEMM relative to a dense GEMM of all its rows
   double grouped_bandwidth = 1;                      ///< of its operands, likewise
   double fused_grouped_rate = 1;                     ///< likewise with activation and casts inside
-  double loop_rate = 1;                              ///< one GEMM after another, relative to each alone
-  double window_rate = 1;                            ///< sliding-window attention relative to the causal curve's rate
+  double grouped_extra_rows = 0;      ///< rows that a group of a grouped GEMM costs beyond its own: its last tile
+  double grouped_quantised_rate = 1;  ///< grouped GEMM in 8 bits and below against its dense curve, relative to bf16
+  double loop_rate = 1;               ///< one GEMM after another, relative to each alone
+  double window_rate = 1;             ///< sliding-window attention relative to the causal curve's rate
   double window_extra_keys = 0;     ///< keys a query costs beyond those it sees: partly masked tiles, pipeline filling
   double fused_attention_rate = 1;  ///< fused attention in a training step relative to its table
   double flash2_rate = 1;           ///< likewise
@@ -113,16 +124,21 @@ struct Efficiency {
   double grace_host_factor = 1;   ///< host time per op relative to x86
   double merged_host_factor = 1;  ///< host time per op while forward and backward of two microbatches are interleaved
   double moe_host_factor = 1;     ///< host time per op of routing, dispatch and experts relative to others
+  double launch_host_factor = 1;  ///< host time of one more kernel launch inside a framework op, relative to an op
   double host_op_factor = 1;      ///< multiplies Traits::host_op_us
   Seconds graph_launch;           ///< replay of one captured piece
   Seconds sync;                   ///< round trip of a device synchronisation
   Seconds step_constant;          ///< per step outside the program: data, logging, all-reduced loss
   double straggler_slope = 0;     ///< step time grows by slope * log2(nodes)
+  std::vector<StackEfficiency> stacks;
 };
 
 /// The part of a profile (calibration/profiles/*.json) that holds for `cluster`: its own curves by name where the
 /// profile has them, else fractions of the datasheet (Origin::roofline). A variant takes the curves of the machine that
 /// it is one of, scaled (hw/variant.h); of another architecture it takes none. Throws InputError.
 Efficiency parse_efficiency(const Node& profile, const Cluster& cluster);
+
+/// With what `stack` needs applied; unchanged where the profile does not know it.
+Efficiency on_stack(const Efficiency& efficiency, std::string_view stack);
 
 }  // namespace hw

@@ -156,13 +156,15 @@ class Derivation {
     input.k = work.n;
     input.role = GemmRole::input_grad;
     const TensorId dx = storage_gradient(x);
-    emit(op.name, input, {dy, w}, {dx}, op.host_ops);
+    emit(op.name, input, {dy, w}, {dx}, op.host_ops).host_launches = op.host_launches;
     contribute(x, dx);
     if (at(w).frozen) return;
     GroupedGemm weight = work;
     weight.output = b_.context().traits().grad_dtype;
     weight.role = GemmRole::weight_grad;
-    emit(op.name, weight, {x, dy}, {weight_gradient(w)}, op.host_ops).weight_gradient = true;
+    Op& product = emit(op.name, weight, {x, dy}, {weight_gradient(w)}, op.host_ops);
+    product.weight_gradient = true;
+    product.host_launches = op.host_launches;
   }
 
   /// Where the rest of a ring was merged in: every step's backward reads the final result, so partial ones go.
@@ -266,14 +268,19 @@ class Derivation {
            work.function == Function::merge_attention || work.function == Function::expert_bias;
   }
 
+  /// The sums over rows and the products with the weights run on fp32 copies of dy: about 36 bytes an element where the
+  /// weights are in, 4 where not.
+  static constexpr float kBiasGradientPasses = 2.5F;
+
   /// One backward kernel: reads dy and what its function needs of the forward operands, writes the gradients of its
   /// inputs and adds to those of its weights.
   void derive_kernel(const Op& op, const Pointwise& work) {
     const TensorId y = op.writes[0];
     Pointwise back = work;
     back.backward = true;
+    if (work.function == Function::expert_bias) back.passes *= kBiasGradientPasses;
     const auto kernel = block_.backward.size();
-    emit(op.name, back, {gradient(y)}, {}, op.host_ops * kHostPointwise);
+    emit(op.name, back, {gradient(y)}, {}, op.host_ops * kHostPointwise).host_launches = op.host_launches;
     const auto reads = [&](TensorId id) {
       if (!block_.backward[kernel].reads.contains(id)) block_.backward[kernel].reads.push_back(id);
     };

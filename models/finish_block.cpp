@@ -60,9 +60,10 @@ void fill_host(std::vector<Op>& ops, const CudaGraph& graph) {
   bool inside = false;
   for (Op& op : ops) {
     if (graph.full_iteration) {
-      op.host_ops = 0;
+      op.host_ops = op.host_launches = 0;
       continue;
     }
+    if (op.graphed) op.host_launches = 0;
     if (op.graphed) op.host_ops = inside ? 0 : kGraphLaunch;
     inside = op.graphed;
   }

@@ -174,6 +174,8 @@ RunDraft start_draft(const Node& node, Library& library, bool with_measured) {
   say_whose_curves(run);
   run.precision = read_precision(node, stack, run);
   run.traits = stack.traits;
+  if (stack.wide_dispatcher && run.cluster.nvlink_domain > run.cluster.gpus_per_node)
+    run.traits.dispatcher = *stack.wide_dispatcher;
   run.flops = stack.flops;
   run.layout.cp_kind = stack.cp_kind;
   start_numerics(run);

@@ -134,6 +134,22 @@ void read_graph_object(const Node& graph, RunDraft& draft) {
   if (implementation) read_implementation(*implementation, has_scope, draft);
 }
 
+void assume_cuda_graph(RunDraft& draft) {
+  Run& run = draft.run;
+  if (!draft.stack.graphs_moe || run.model.family() != Family::moe ||
+      !run.cluster.gpu.architecture.starts_with("sm_10"))
+    return;
+  // Shapes that do not depend on the routing let whole layers be captured.
+  if (draft.drops_tokens) {
+    run.graph.layer = true;
+  } else {
+    run.graph.attention = run.graph.moe_router = run.graph.moe_preprocess = true;
+  }
+  draft.assume(std::string("cuda_graph not stated: ") +
+               (draft.drops_tokens ? "whole layers" : "attn, moe_router, moe_preprocess") +
+               ", as most recipes of stack " + draft.stack.traits.stack + " have it");
+}
+
 }  // namespace
 
 void read_recompute(RunDraft& draft) {
@@ -156,7 +172,10 @@ void read_recompute(RunDraft& draft) {
 
 void read_cuda_graph(RunDraft& draft) {
   const auto graph = draft.node.find("cuda_graph");
-  if (!graph) return;
+  if (!graph) {
+    assume_cuda_graph(draft);
+    return;
+  }
   if (graph->is_text()) {
     read_implementation(*graph, false, draft);
   } else if (graph->is_object()) {

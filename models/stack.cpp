@@ -63,6 +63,7 @@ constexpr Named<bool Traits::*> kFlags[] = {
 constexpr Named<bool Stack::*> kStackFlags[] = {
     {"fully_sharded", &Stack::fully_sharded},
     {"grads_in_reduce_dtype", &Stack::grads_in_reduce_dtype},
+    {"graphs_moe", &Stack::graphs_moe},
     {"quantised_gather", &Stack::quantised_gather},
 };
 
@@ -101,6 +102,8 @@ void read_choice(std::string_view key, const Node& value, Stack& stack) {
     traits.attention = static_cast<AttentionBackend>(at({"fused", "flash2", "flex", "sdpa", "unfused", "triton"}));
   } else if (key == "dispatcher") {
     traits.dispatcher = static_cast<Dispatcher>(at({"alltoall", "allgather", "deepep", "hybridep"}));
+  } else if (key == "wide_dispatcher") {
+    stack.wide_dispatcher = static_cast<Dispatcher>(at({"alltoall", "allgather", "deepep", "hybridep"}));
   } else if (key == "expert_gemm") {
     traits.expert_gemm = static_cast<ExpertGemm>(at({"grouped", "fused_grouped", "loop"}));
   } else if (key == "routing") {
@@ -123,8 +126,9 @@ void read_choice(std::string_view key, const Node& value, Stack& stack) {
   }
 }
 
-constexpr std::string_view kChoices[] = {"attention", "dispatcher", "expert_gemm", "routing",     "flops",
-                                         "fp8",       "fsdp_zero",  "cp_kind",     "stage_split", "recompute"};
+constexpr std::string_view kChoices[] = {"attention", "dispatcher", "wide_dispatcher", "expert_gemm", "routing",
+                                         "flops",     "fp8",        "fsdp_zero",       "cp_kind",     "stage_split",
+                                         "recompute"};
 
 std::vector<std::string> trait_names() {
   std::vector<std::string> names(std::begin(kChoices), std::end(kChoices));

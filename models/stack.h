@@ -25,11 +25,13 @@ struct Stack {
   bool fully_sharded = false;         ///< `fsdp` not stated: parameters are sharded over dp*cp
   Zero fsdp_zero = Zero::parameters;  ///< `zero` not stated with `fsdp` > 0
   CpKind cp_kind = CpKind::ring;
+  std::optional<Dispatcher> wide_dispatcher;  ///< not stated, and the NVLink domain is wider than a node
   StageSplit stage_split = StageSplit::even;
   std::optional<RecomputeMode> recompute;  ///< absent: the stack states none
   bool grads_in_reduce_dtype = false;      ///< gradients accumulate in the type they are reduced in (Megatron DDP)
-  bool quantised_gather = false;           ///< fp8 and mxfp8 weights are gathered quantised
-  std::string assumed_release;             ///< set if the run states no release and the stack names one to take
+  bool graphs_moe = false;        ///< `cuda_graph` not stated, experts, Blackwell: attention and routing captured
+  bool quantised_gather = false;  ///< fp8 and mxfp8 weights are gathered quantised
+  std::string assumed_release;    ///< set if the run states no release and the stack names one to take
 };
 
 /// Reads configs/stacks/NAME.json and applies what its `releases` say of `release` (empty: the stack's

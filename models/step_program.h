@@ -340,6 +340,8 @@ struct Op {
   /// no earlier than 1/chunks of itself after that has ended (userbuffers, async TP). 1 = waits for all.
   std::int8_t chunks = 1;
   float host_ops = 0;  ///< framework ops that the host issues for it (0 inside a CUDA graph)
+  float host_launches =
+      0;  ///< kernels that one of these framework ops launches beyond the first, in a loop over experts
   InlineVector<TensorId, 8> reads, writes;
   InlineVector<std::int16_t, 6> needs;  ///< indices in the same list of what must finish first, always earlier
 };

@@ -63,6 +63,10 @@ hw::Seconds windowed(const models::Attention& work, hw::Flops flops, const hw::A
   return (touched / seen) * (flops / (factor * efficiency.window_rate * curve.rate));
 }
 
+/// cuDNN's backward kernels in 8 bits compute the whole causal triangle (cudnn-frontend@3929da2ef4c1, gpt_oss rows:
+/// four times the time at twice the tokens).
+bool skips_window(const models::Attention& work) { return !work.backward || hw::bytes_per_element(work.operand) >= 2; }
+
 /// Backward: gradients of both products (four GEMMs), of softmax and of dropout, each twice the forward traffic.
 hw::Seconds unfused(const models::Attention& work, hw::Bytes operands, const hw::Cluster& cluster,
                     const hw::Efficiency& efficiency) {
@@ -96,9 +100,16 @@ Price attention_cost(const models::Attention& work, models::OpSize size, const h
                   (fused ? efficiency.fused_attention_rate : efficiency.flash2_rate);
   if (work.backend == models::AttentionBackend::flex) factor *= efficiency.flex_rate;
   if (work.backend == models::AttentionBackend::triton) factor *= efficiency.triton_rate;
-  price.time = work.mask == models::Mask::window
-                   ? windowed(work, size.flops, curve, factor, efficiency)
-                   : attention_stretch(work, curve, cluster.gpu.sm_count) * (size.flops / (factor * curve.rate));
+  const auto tiled = [&](double share) {
+    return attention_stretch(work, curve, cluster.gpu.sm_count) * (share * size.flops / (factor * curve.rate));
+  };
+  if (work.mask != models::Mask::window) {
+    price.time = tiled(1);
+  } else if (skips_window(work)) {
+    price.time = windowed(work, size.flops, curve, factor, efficiency);
+  } else {
+    price.time = tiled(0.5 * static_cast<double>(work.keys + 1) / work.mean_keys());
+  }
   // Short sequences with many heads are bound by their operands.
   price.time = std::max(price.time, size.bytes / cluster.gpu.memory_bandwidth) + efficiency.attention_overhead;
   price.origin = curve.origin;

@@ -60,7 +60,8 @@ Price CostModel::price(const models::Block& block, const models::Op& op) const {
 
 hw::Seconds CostModel::host_time(const models::Op& op) const {
   const double factor = routes_tokens(op.module) ? efficiency_.moe_host_factor : 1;
-  return factor * static_cast<double>(op.host_ops) * per_host_op_;
+  const double launches = efficiency_.launch_host_factor * static_cast<double>(op.host_launches);
+  return (factor * static_cast<double>(op.host_ops) + launches) * per_host_op_;
 }
 
 }  // namespace sim

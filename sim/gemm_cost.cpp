@@ -21,10 +21,9 @@ double role_rate(models::GemmRole role, const hw::Efficiency& efficiency) {
 }
 
 /// Rows that the tiles of all groups cover, over the rows that there are.
-double tile_waste(const models::GroupedGemm& work) {
-  constexpr double kHalfTile = 64;  // of the usual 128 rows
+double tile_waste(const models::GroupedGemm& work, const hw::Efficiency& efficiency) {
   if (work.role == models::GemmRole::weight_grad || work.rows == 0) return 1;
-  return 1 + kHalfTile * work.groups / static_cast<double>(work.rows);
+  return 1 + efficiency.grouped_extra_rows * work.groups / static_cast<double>(work.rows);
 }
 
 constexpr std::int64_t tiles(std::int64_t size, std::int64_t tile) { return (size + tile - 1) / tile; }
@@ -101,11 +100,13 @@ Price gemm_cost(const models::Gemm& work, models::OpSize size, const hw::Cluster
 Price grouped_gemm_cost(const models::GroupedGemm& work, models::OpSize size, const hw::Cluster& cluster,
                         const hw::Efficiency& efficiency) {
   const hw::GemmCurve& curve = curve_of(efficiency, work.operand);
-  const double factor = efficiency.sustained * role_rate(work.role, efficiency);
+  double factor = efficiency.sustained * role_rate(work.role, efficiency);
+  if (work.kernel != models::ExpertGemm::loop && hw::bytes_per_element(work.operand) < 2)
+    factor *= efficiency.grouped_quantised_rate;
   Price price;
   price.ideal = roofline(cluster.gpu, work.operand, size.flops, size.bytes);
   price.origin = curve.origin;
-  const double waste = tile_waste(work);
+  const double waste = tile_waste(work, efficiency);
   const hw::Bytes streamed = size.bytes / efficiency.grouped_bandwidth;
   switch (work.kernel) {
     case models::ExpertGemm::grouped:

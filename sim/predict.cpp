@@ -76,26 +76,37 @@ double interval_factor(const models::Run& run) {
   return 1.23;
 }
 
-Prediction predict(const models::Run& run, const hw::Efficiency& efficiency, Tier tier, models::Timeline* timeline) {
-  models::StepProgram program = models::lower(run);
-  if (run.recompute_known || predict_memory(run, program).fits())
-    return predict(run, program, efficiency, tier, timeline);
-  models::Run changed = run;
+LoweredRun lower_to_fit(const models::Run& run) {
+  LoweredRun lowered{run, models::lower(run)};
+  if (run.recompute_known || predict_memory(run, lowered.program).fits()) return lowered;
   for (const auto& [name, recompute] : recompute_ladder()) {
-    changed.recompute = recompute;
-    program = models::lower(changed);
-    const bool fits = predict_memory(changed, program).fits();
+    lowered.run.recompute = recompute;
+    lowered.program = models::lower(lowered.run);
+    const bool fits = predict_memory(lowered.run, lowered.program).fits();
     if (!fits && recompute.mode != models::RecomputeMode::full) continue;
-    changed.assumed.push_back(std::string("recompute: ") + name +
-                              (fits ? ", the least that fits" : ", and even so it does not fit"));
+    lowered.run.assumed.push_back(std::string("recompute: ") + name +
+                                  (fits ? ", the least that fits" : ", and even so it does not fit"));
     break;
   }
-  return predict(changed, program, efficiency, tier, timeline);
+  return lowered;
+}
+
+hw::Seconds predict_step_time(const LoweredRun& lowered, const hw::Efficiency& efficiency, Tier tier) {
+  const hw::Efficiency on_this_stack = hw::on_stack(efficiency, lowered.run.traits.stack);
+  const CostModel model(lowered.program, lowered.run.cluster, on_this_stack);
+  const PricedProgram priced(model);
+  return {step_cost(priced, chunk_costs(priced, tier), tier).parts.total()};
+}
+
+Prediction predict(const models::Run& run, const hw::Efficiency& efficiency, Tier tier, models::Timeline* timeline) {
+  const LoweredRun lowered = lower_to_fit(run);
+  return predict(lowered.run, lowered.program, efficiency, tier, timeline);
 }
 
 Prediction predict(const models::Run& run, const models::StepProgram& program, const hw::Efficiency& efficiency,
                    Tier tier, models::Timeline* timeline) {
-  const CostModel model(program, run.cluster, efficiency);
+  const hw::Efficiency on_this_stack = hw::on_stack(efficiency, run.traits.stack);
+  const CostModel model(program, run.cluster, on_this_stack);
   const PricedProgram priced(model);
   const ChunkCosts chunks = chunk_costs(priced, tier);
   const StepCost step = step_cost(priced, chunks, tier);

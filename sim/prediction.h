@@ -60,6 +60,16 @@ enum class Tier { closed_form, events };
 Prediction predict(const models::Run& run, const hw::Efficiency& efficiency, Tier tier,
                    models::Timeline* timeline = nullptr);
 
+/// A run and its program. Where the source does not state what is recomputed, the least that fits.
+struct LoweredRun {
+  models::Run run;
+  models::StepProgram program;
+};
+LoweredRun lower_to_fit(const models::Run& run);
+
+/// Step time alone: of the same run with many efficiencies, for fits and searches.
+hw::Seconds predict_step_time(const LoweredRun& lowered, const hw::Efficiency& efficiency, Tier tier);
+
 /// The same for a program that is lowered already.
 Prediction predict(const models::Run& run, const models::StepProgram& program, const hw::Efficiency& efficiency,
                    Tier tier, models::Timeline* timeline = nullptr);

@@ -176,6 +176,11 @@ Weight expert_weight(const BlockBuilder& b, const MoeShape& shape, bool first) {
   return weight;
 }
 
+// Megatron-Core's TEGroupedMLP and AutoModel's experts split the rows by expert, add the bias and concatenate: two
+// passes. Behind fc2 the bias is first multiplied by the fp32 weights, so that product, sum and concatenation are fp32:
+// 4 + (6 + 4) + 8 + 6 bytes an element in place of 4.
+constexpr float kBiasPasses = 2, kWeightedBiasPasses = 7;
+
 /// One of the two matmuls of all local experts. `weights` of rows: where they multiply its bias.
 TensorId grouped(BlockBuilder& b, const char* name, const char* bias, const MoeShape& shape, std::int64_t out,
                  TensorId x, bool first, TensorId weights) {
@@ -197,7 +202,8 @@ TensorId grouped(BlockBuilder& b, const char* name, const char* bias, const MoeS
                     .operand = context.matmul,
                     .output = context.storage,
                     .kernel = kernel},
-        {x, w}, {y}, kHostGrouped + launches * (quantised ? 2.0F : 1.0F));
+        {x, w}, {y}, kHostGrouped)
+      .host_launches = launches * (quantised ? 2.0F : 1.0F);
   if (!shape.spec.bias) return y;
   Weight of_bias{.experts = shape.spec.experts, .init = WeightInit::zero};
   if (first) {
@@ -209,8 +215,12 @@ TensorId grouped(BlockBuilder& b, const char* name, const char* bias, const MoeS
   if (context.traits().fused_clamped_glu && first) return y;
   const TensorId biased = routed_activation(b, "expert_bias", b.at(y).rows, out, b.at(y).routed);
   Op& op = b.add("expert_bias",
-                 Pointwise{.kind = PointwiseKind::bias, .function = Function::expert_bias, .row_parallel = !first}, {y},
-                 {biased}, 1);
+                 Pointwise{.kind = PointwiseKind::bias,
+                           .passes = first ? kBiasPasses : kWeightedBiasPasses,
+                           .function = Function::expert_bias,
+                           .row_parallel = !first},
+                 {y}, {biased}, 2);
+  op.host_launches = static_cast<float>(shape.local_experts) * (first ? 1.0F : 2.0F);
   if (!first) op.reads.push_back(weights);
   op.reads.push_back(values);
   return biased;
