@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/calibrate_ops.h"
 #include "cli/calibrate_runs.h"
 #include "cli/data_directory.h"
 #include "cli/predict.h"
@@ -22,6 +23,7 @@ namespace {
 
 struct Options {
   std::string data;
+  CalibrateOpsOptions calibrate_ops;
   CalibrateRunsOptions calibrate_runs;
   PredictOptions predict;
   ValidateOptions validate;
@@ -71,8 +73,19 @@ void add_validate(CLI::App& app, ValidateOptions& options) {
       "Example: stepcast validate configs/runs/reference.jsonl --by system");
 }
 
-void add_calibrate(CLI::App& app, CalibrateRunsOptions& options) {
+void add_calibrate_ops(CLI::App& verb, CalibrateOpsOptions& options) {
+  CLI::App& ops = *verb.add_subcommand("ops", "to measured tables of operators");
+  ops.add_option("DIR", options.folder, "folder of tables: docs/calibration.md")->type_name(" ");
+  ops.add_option("--prior", options.prior, "profile whose curves are replaced (tables)")->type_name("FILE|NAME");
+  ops.add_option("--out", options.out, "write the new profile")->type_name("PROFILE.json");
+  ops.add_flag("--curves-only", options.curves_only, "leave the prior's single numbers as they are");
+  ops.add_option("--markdown", options.markdown, "write the errors as Markdown")->type_name("FILE");
+  ops.add_option("--json", options.json, "write the errors as JSON; - = stdout")->type_name("FILE|-");
+}
+
+void add_calibrate(CLI::App& app, CalibrateOpsOptions& ops_options, CalibrateRunsOptions& options) {
   CLI::App& verb = *app.add_subcommand("calibrate", "fit the profile to measurements");
+  add_calibrate_ops(verb, ops_options);
   CLI::App& runs = *verb.add_subcommand("runs", "to measured step times");
   runs.add_option("RUNS.jsonl", options.files, "measured runs, one JSON object a line")->type_name("...");
   runs.add_option("--prior", options.prior, "profile to start from (tables)")->type_name("FILE|NAME");
@@ -146,7 +159,7 @@ void describe(CLI::App& app, Options& options) {
   app.add_option("--data", options.data, "folder of models, machines, stacks and profiles")->type_name("DIR");
   add_predict(app, options.predict);
   add_validate(app, options.validate);
-  add_calibrate(app, options.calibrate_runs);
+  add_calibrate(app, options.calibrate_ops, options.calibrate_runs);
   add_train(app, options.train);
   for (CLI::App* level : app.get_subcommands(nullptr)) {
     level->fallthrough();
@@ -198,7 +211,10 @@ Answer run(int argc, const char* const* argv) {
     throw hw::InputError("one verb at a time, got " + verbs[0]->get_name() + " and " + verbs[1]->get_name());
   const models::DataDirectory data = find_data(options.data);
   if (verbs.front()->get_name() == "predict") return predict(options.predict, data);
-  if (verbs.front()->get_name() == "calibrate") return calibrate_runs(options.calibrate_runs, data);
+  if (verbs.front()->get_name() == "calibrate") {
+    if (verbs.front()->got_subcommand("ops")) return calibrate_ops(options.calibrate_ops, data);
+    return calibrate_runs(options.calibrate_runs, data);
+  }
   if (verbs.front()->get_name() == "train") return train(options.train, data);
   return validate(options.validate, data, {argv + 1, argv + argc});
 }

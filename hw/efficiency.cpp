@@ -1,8 +1,13 @@
 #include "hw/efficiency.h"
 
 #include <algorithm>
+#include <charconv>
+#include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <system_error>
+#include <vector>
 
 #include "hw/variant.h"
 
@@ -34,60 +39,125 @@ void check_origin(const Node& node) {
     if (const auto text = node.find(key)) text->text();
   for (const char* key : {"median_error", "p90_error", "max_error"})
     if (const auto error = node.find(key)) error->non_negative();
+  for (const char* key : {"points", "held_out"})
+    if (const auto count = node.find(key)) count->non_negative_int();
+}
+
+double non_negative_or(const Node& node, const char* key, double otherwise) {
+  const auto stated = node.find(key);
+  return stated ? stated->non_negative() : otherwise;
 }
 
 Origin parse_origin(const Node& node) {
   return static_cast<Origin>(node.at("origin").choice({"measured", "interpolated", "curve", "runs", "roofline"}));
 }
 
-GemmCurve parse_gemm_curve(const Node& node) {
-  node.only({"rate_TFLOPS", "bandwidth_TBps", "overhead_us", "exponent", "origin", "source", "data", "date", "note",
-             "range", "median_error", "p90_error", "max_error"});
+/// `953 1020 ...`: ratios in thousandths, `fewest` to `most` of them. One text is read faster than many numbers.
+/// Returns how many.
+std::size_t parse_thousandths(const Node& node, std::size_t fewest, std::size_t most, float* ratios) {
+  const std::string line = node.text();
+  const char *at = line.data(), *const end = at + line.size();
+  std::size_t count = 0;
+  for (; count < most && at != end; ++count) {
+    int thousandths = 0;
+    const auto [next, error] = std::from_chars(at, end, thousandths);
+    if (error != std::errc() || thousandths <= 0) break;
+    ratios[count] = static_cast<float>(thousandths) / 1000;
+    at = next != end && *next == ' ' ? next + 1 : next;
+  }
+  if (at != end || count < fewest)
+    node.fail("must be " + (fewest == most ? "" : std::to_string(fewest) + " to ") + std::to_string(most) +
+              " positive integers, thousandths, with a space between");
+  return count;
+}
+
+/// A line for each octave of m and n, n the faster.
+std::shared_ptr<const GemmGrid> parse_gemm_grid(const Node& node) {
+  const std::vector<Node> lines = node.elements();
+  constexpr std::size_t kLines = GemmGrid::kPoints / GemmGrid::kDepth;
+  if (lines.size() != kLines) node.fail("must have " + std::to_string(kLines) + " lines (8 octaves of m, 9 of n)");
+  auto grid = std::make_shared<GemmGrid>();
+  constexpr std::size_t kDepth = GemmGrid::kDepth;
+  for (std::size_t i = 0; i < kLines; ++i) parse_thousandths(lines[i], kDepth, kDepth, grid->ratio.data() + i * kDepth);
+  return grid;
+}
+
+GemmCurve parse_gemm_curve(const Node& node, const Gpu& gpu) {
+  node.only({"rate_TFLOPS", "bandwidth_TBps", "overhead_us", "exponent", "padding", "wave", "grid", "origin", "source",
+             "data", "date", "note", "range", "points", "held_out", "median_error", "p90_error", "max_error"});
   check_origin(node);
+  const auto grid = node.find("grid");
   return {.rate = {node.at("rate_TFLOPS").positive() * 1e12},
           .bandwidth = {node.at("bandwidth_TBps").positive() * 1e12},
           .overhead = microseconds(node.at("overhead_us").non_negative()),
           .exponent = node.at("exponent").positive(),
-          .origin = parse_origin(node)};
+          .origin = parse_origin(node),
+          .padding = non_negative_or(node, "padding", 0),
+          .wave = non_negative_or(node, "wave", 0),
+          .sm_count = gpu.sm_count,
+          .grid = grid ? parse_gemm_grid(*grid) : nullptr};
 }
 
 AttentionCurve parse_attention_curve(const Node& node) {
-  node.only({"rate_TFLOPS", "ramp_tokens", "origin", "source", "data", "date", "note", "range", "median_error",
-             "p90_error", "max_error"});
+  node.only({"rate_TFLOPS", "ramp_tokens", "droop", "wave", "tile", "origin", "source", "data", "date", "note", "range",
+             "points", "held_out", "median_error", "p90_error", "max_error"});
   check_origin(node);
-  return {.rate = {node.at("rate_TFLOPS").positive() * 1e12},
-          .ramp = node.at("ramp_tokens").non_negative(),
-          .origin = parse_origin(node)};
+  AttentionCurve curve{.rate = {node.at("rate_TFLOPS").positive() * 1e12},
+                       .ramp = node.at("ramp_tokens").non_negative(),
+                       .origin = parse_origin(node),
+                       .droop = non_negative_or(node, "droop", 0),
+                       .wave = non_negative_or(node, "wave", 0)};
+  if (const auto tile = node.find("tile")) curve.tile = tile->positive_int();
+  return curve;
 }
 
 AttentionCurves parse_attention_curves(const Node& node) {
-  node.only({"causal_forward", "causal_backward", "full_forward", "full_backward", "mla_forward", "mla_backward"});
+  node.only({"causal_forward", "causal_backward", "full_forward", "full_backward", "mla_forward", "mla_backward",
+             "mla_full_forward", "mla_full_backward"});
+  // Profiles that do not tell the two apart have the full mask's curve for all head dims.
+  const auto either = [&node](const char* key, const char* otherwise) {
+    const auto stated = node.find(key);
+    return parse_attention_curve(stated ? *stated : node.at(otherwise));
+  };
   return {.causal_forward = parse_attention_curve(node.at("causal_forward")),
           .causal_backward = parse_attention_curve(node.at("causal_backward")),
           .full_forward = parse_attention_curve(node.at("full_forward")),
           .full_backward = parse_attention_curve(node.at("full_backward")),
           .mla_forward = parse_attention_curve(node.at("mla_forward")),
-          .mla_backward = parse_attention_curve(node.at("mla_backward"))};
+          .mla_backward = parse_attention_curve(node.at("mla_backward")),
+          .mla_full_forward = either("mla_full_forward", "full_forward"),
+          .mla_full_backward = either("mla_full_backward", "full_backward")};
+}
+
+SizeRatios parse_size_ratios(const Node& node, Bytes first) {
+  SizeRatios result{.first = first};
+  result.count = parse_thousandths(node, 2, SizeRatios::kMost, result.ratio.data());
+  return result;
 }
 
 CollectiveCurve parse_collective_curve(const Node& node) {
-  node.only({"latency_us", "bandwidth_GBps", "slope_ns", "origin", "source", "data", "date", "note", "range",
-             "median_error", "p90_error", "max_error"});
+  node.only({"latency_us", "bandwidth_GBps", "slope_ns", "ratios", "ratios_from_bytes", "origin", "source", "data",
+             "date", "note", "range", "points", "held_out", "median_error", "p90_error", "max_error"});
   check_origin(node);
+  const auto ratios = node.find("ratios");
   return {.latency = microseconds(node.at("latency_us").non_negative()),
           .bandwidth = {node.at("bandwidth_GBps").positive() * 1e9},
           .slope = node.at("slope_ns").non_negative() * 1e-9,
-          .origin = parse_origin(node)};
+          .origin = parse_origin(node),
+          .ratios = ratios ? parse_size_ratios(*ratios, Bytes{node.at("ratios_from_bytes").positive()}) : SizeRatios{}};
 }
 
 AttentionCurve scaled(AttentionCurve curve, double factor, Origin origin) {
-  return {.rate = factor * curve.rate, .ramp = curve.ramp, .origin = origin};
+  curve.rate = factor * curve.rate;
+  curve.origin = origin;
+  return curve;
 }
 
 AttentionCurves scaled(const AttentionCurves& c, double factor, Origin origin) {
-  return {scaled(c.causal_forward, factor, origin), scaled(c.causal_backward, factor, origin),
-          scaled(c.full_forward, factor, origin),   scaled(c.full_backward, factor, origin),
-          scaled(c.mla_forward, factor, origin),    scaled(c.mla_backward, factor, origin)};
+  return {scaled(c.causal_forward, factor, origin),   scaled(c.causal_backward, factor, origin),
+          scaled(c.full_forward, factor, origin),     scaled(c.full_backward, factor, origin),
+          scaled(c.mla_forward, factor, origin),      scaled(c.mla_backward, factor, origin),
+          scaled(c.mla_full_forward, factor, origin), scaled(c.mla_full_backward, factor, origin)};
 }
 
 /// Reads curves of one device, and fills what is missing from `generic`.
@@ -136,7 +206,7 @@ void Reader::gemm(Efficiency& result) const {
     const auto stated = own ? own->find(name(type)) : std::nullopt;
     if (!stated) continue;
     if (cluster_.gpu.peak[at(type)].value == 0) stated->fail("the datasheet gives this GPU no such format");
-    result.gemm[at(type)] = parse_gemm_curve(*stated);
+    result.gemm[at(type)] = parse_gemm_curve(*stated, cluster_.gpu);
     known[at(type)] = true;
   }
   const FlopsPerSecond bf16_peak = peak_of(cluster_.gpu, DType::bf16);
@@ -156,7 +226,8 @@ AttentionCurves Reader::generic_attention(std::string_view name, FlopsPerSecond 
   const FlopsPerSecond forward = node.at("forward").fraction() * peak, backward = node.at("backward").fraction() * peak;
   const double causal = node.at("ramp_causal").non_negative(), full = node.at("ramp_full").non_negative();
   const AttentionCurve f{forward, causal, Origin::roofline}, b{backward, causal, Origin::roofline};
-  return {f, b, {forward, full, Origin::roofline}, {backward, full, Origin::roofline}, f, b};
+  const AttentionCurve full_f{forward, full, Origin::roofline}, full_b{backward, full, Origin::roofline};
+  return {f, b, full_f, full_b, f, b, full_f, full_b};
 }
 
 void Reader::attention(Efficiency& result) const {
@@ -191,7 +262,8 @@ void Reader::collectives(Efficiency& result) const {
   const double two_ranks = fractions.at("two_ranks").fraction();
   const CollectiveCurve generic{.latency = microseconds(fractions.at("latency_us").non_negative()),
                                 .bandwidth = fractions.at("bandwidth").fraction() * cluster_.nvlink,
-                                .slope = fractions.at("slope_ns").non_negative() * 1e-9};
+                                .slope = fractions.at("slope_ns").non_negative() * 1e-9,
+                                .ratios = {}};
   CollectiveCurve generic_pair = generic;
   generic_pair.bandwidth = two_ranks * generic.bandwidth;
 
@@ -244,6 +316,7 @@ class Scalars {
                "input_grad_rate",
                "weight_grad_rate",
                "grouped_rate",
+               "grouped_bandwidth",
                "fused_grouped_rate",
                "grouped_extra_rows",
                "grouped_quantised_rate",
@@ -296,6 +369,7 @@ void read_device_scalars(const Scalars& in, Efficiency& out) {
   out.input_grad_rate = in.positive("input_grad_rate");
   out.weight_grad_rate = in.positive("weight_grad_rate");
   out.grouped_rate = in.positive("grouped_rate");
+  out.grouped_bandwidth = in.positive("grouped_bandwidth");
   out.fused_grouped_rate = in.positive("fused_grouped_rate");
   out.grouped_extra_rows = in.value("grouped_extra_rows").non_negative();
   out.grouped_quantised_rate = in.positive("grouped_quantised_rate");

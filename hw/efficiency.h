@@ -1,50 +1,64 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "hw/cluster.h"
 #include "hw/dtype.h"
+#include "hw/gemm_grid.h"
 #include "hw/node.h"
+#include "hw/size_ratios.h"
 #include "hw/units.h"
 
 /// What machines really achieve: curves fitted to measured tables and runs, kept apart from datasheet facts. Data,
 /// written by calibration/, read by sim/. Formulas and first values: docs/cost_model.md.
 namespace hw {
 
-/// What a price rests on, best first: a measured point; a curve borrowed from the nearest GPU or format that has one;
-/// a curve fitted to this GPU's operator table; a factor fitted to step times; a fraction of the datasheet.
+/// What a price rests on, best first: a measured point; what lies between measured points, or a curve borrowed from the
+/// nearest GPU or format that has one; a curve fitted to this GPU's operator table; a factor fitted to step times; a
+/// fraction of the datasheet.
 enum class Origin { measured, interpolated, curve, runs, roofline };
 inline constexpr int kOrigins = 5;
 
-/// t = overhead + ((2mnk/rate)^p + (bytes/bandwidth)^p)^(1/p): "M3" of docs/cost_model.md.
+/// t = (overhead + ((s 2mnk/rate)^p + (bytes/bandwidth)^p)^(1/p)) * grid, s = 1 + padding * (rows and columns that
+/// tiles add) + wave * (SMs that the last wave of tiles leaves idle): docs/cost_model.md, GEMM.
 struct GemmCurve {
   FlopsPerSecond rate;
   BytesPerSecond bandwidth;
   Seconds overhead;
   double exponent = 2;
   Origin origin = Origin::roofline;
+  double padding = 0, wave = 0;
+  int sm_count = 1;
+  std::shared_ptr<const GemmGrid> grid = nullptr;  ///< none: 1
 };
 
-/// t = flops * (1 + ramp / keys) / rate + Efficiency::attention_overhead.
+/// t = flops * (1 + ramp / keys) * (1 + droop * log2(keys / 8192), from there on) * (1 + wave * idle) / rate
+///     + Efficiency::attention_overhead; idle: share of SM time that the last wave of tiles wastes.
 struct AttentionCurve {
   FlopsPerSecond rate;
   double ramp = 0;  ///< tokens
   Origin origin = Origin::roofline;
+  double droop = 0, wave = 0;
+  int tile = 128;  ///< rows of q (backward: of k) that one SM works on
 };
-/// mla: causal with qk_dim != v_dim (192 and 128).
+/// mla: qk_dim != v_dim (192 and 128).
 struct AttentionCurves {
   AttentionCurve causal_forward, causal_backward, full_forward, full_backward, mla_forward, mla_backward;
+  AttentionCurve mla_full_forward, mla_full_backward;
 };
 
-/// t = latency + f * payload / bandwidth + slope * sqrt(f * payload), f = bytes sent per byte of payload.
+/// t = (latency + f * payload / bandwidth + slope * sqrt(f * payload)) * ratios(f * payload), f = bytes sent per byte
+/// of payload.
 struct CollectiveCurve {
   Seconds latency;
   BytesPerSecond bandwidth;
   double slope = 0;  ///< seconds per sqrt(byte)
   Origin origin = Origin::roofline;
+  SizeRatios ratios = {};
 };
 /// By models::CollectiveKind.
 using CollectiveCurves = std::array<CollectiveCurve, 5>;
@@ -69,6 +83,7 @@ struct Efficiency {
   double sustained = 1;                            ///< math rate over minutes against the tables' bursts (power limit)
   double input_grad_rate = 1, weight_grad_rate = 1;  ///< GEMM rates relative to forward
   double grouped_rate = 1;                           ///< grouped GEMM relative to a dense GEMM of all its rows
+  double grouped_bandwidth = 1;                      ///< of its operands, likewise
   double fused_grouped_rate = 1;                     ///< likewise with activation and casts inside
   double grouped_extra_rows = 0;      ///< rows that a group of a grouped GEMM costs beyond its own: its last tile
   double grouped_quantised_rate = 1;  ///< grouped GEMM in 8 bits and below against its dense curve, relative to bf16

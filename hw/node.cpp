@@ -214,6 +214,51 @@ std::int64_t integer_between(const Node& node, const Json& value, std::int64_t l
   return *integer;
 }
 
+/// The value on one line, with spaces after commas and colons.
+void write_line(const Json& value, std::string& out) {
+  if (!value.is_structured()) {
+    out += value.dump();
+    return;
+  }
+  out += value.is_object() ? '{' : '[';
+  const char* separator = "";
+  for (const auto& [key, member] : value.items()) {
+    out += separator;
+    if (value.is_object()) out += Json(key).dump() + ": ";
+    write_line(member, out);
+    separator = ", ";
+  }
+  out += value.is_object() ? '}' : ']';
+}
+
+bool is_flat(const Json& value) {
+  return std::none_of(value.begin(), value.end(), [](const Json& member) { return member.is_structured(); });
+}
+
+/// Numbers and texts, objects of them and of flat arrays, and flat arrays, unless they are long.
+bool fits_on_a_line(const Json& value) {
+  constexpr std::size_t kLong = 32;  // elements
+  if (!value.is_structured()) return true;
+  if (value.is_array()) return is_flat(value) && value.size() <= kLong;
+  return std::all_of(value.begin(), value.end(), [](const Json& member) {
+    return !member.is_structured() || (member.is_array() && fits_on_a_line(member));
+  });
+}
+
+void lay_out(const Json& value, std::size_t indent, std::string& out) {
+  if (indent > 0 && fits_on_a_line(value)) return write_line(value, out);
+  constexpr std::size_t kStep = 2;
+  out += value.is_object() ? "{" : "[";
+  const char* separator = "\n";
+  for (const auto& [key, member] : value.items()) {
+    out += separator + std::string(indent + kStep, ' ');
+    if (value.is_object()) out += Json(key).dump() + ": ";
+    lay_out(member, indent + kStep, out);
+    separator = ",\n";
+  }
+  out += "\n" + std::string(indent, ' ') + (value.is_object() ? "}" : "]");
+}
+
 }  // namespace
 
 Node Node::read_file(const std::filesystem::path& path) { return parse(read_text(path), path.string()); }
@@ -357,7 +402,11 @@ const std::string& Node::file() const { return document_->name; }
 
 std::string Node::dump() const { return json(value_).dump(); }
 
-std::string Node::pretty() const { return json(value_).dump(2) + "\n"; }
+std::string Node::pretty() const {
+  std::string out;
+  lay_out(json(value_), 0, out);
+  return out + "\n";
+}
 
 Node Node::with(const std::vector<std::pair<std::string, Value>>& values) const {
   auto document = std::make_shared<Document>();

@@ -14,8 +14,9 @@ void scale(GemmCurve& curve, double rate, double bandwidth) {
 }
 
 void scale(AttentionCurves& curves, double rate) {
-  for (AttentionCurve* curve : {&curves.causal_forward, &curves.causal_backward, &curves.full_forward,
-                                &curves.full_backward, &curves.mla_forward, &curves.mla_backward}) {
+  for (AttentionCurve* curve :
+       {&curves.causal_forward, &curves.causal_backward, &curves.full_forward, &curves.full_backward,
+        &curves.mla_forward, &curves.mla_backward, &curves.mla_full_forward, &curves.mla_full_backward}) {
     curve->rate = rate * curve->rate;
     curve->origin = origin_of(curve->origin, rate != 1);
   }
@@ -42,6 +43,7 @@ Efficiency scaled_to(const Cluster& to, const Cluster& from, Efficiency fitted) 
   for (std::size_t i = 0; i < kDTypes; ++i) {
     const auto type = static_cast<DType>(i);
     scale(fitted.gemm[i], peak_of(to.gpu, type) / peak_of(from.gpu, type), memory);
+    fitted.gemm[i].sm_count = to.gpu.sm_count;
     scale(fitted.attention[i], bf16);
   }
   scale(fitted.flash2, bf16);

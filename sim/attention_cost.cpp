@@ -1,6 +1,8 @@
 #include "sim/attention_cost.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 
 #include "sim/gemm_cost.h"
 
@@ -8,8 +10,12 @@ namespace sim {
 namespace {
 
 const hw::AttentionCurve& curve_of(const hw::AttentionCurves& curves, const models::Attention& work) {
-  if (work.mask == models::Mask::full) return work.backward ? curves.full_backward : curves.full_forward;
-  if (work.qk_dim != work.v_dim) return work.backward ? curves.mla_backward : curves.mla_forward;
+  const bool full = work.mask == models::Mask::full;
+  if (work.qk_dim != work.v_dim) {
+    if (full) return work.backward ? curves.mla_full_backward : curves.mla_full_forward;
+    return work.backward ? curves.mla_backward : curves.mla_forward;
+  }
+  if (full) return work.backward ? curves.full_backward : curves.full_forward;
   return work.backward ? curves.causal_backward : curves.causal_forward;
 }
 
@@ -29,10 +35,26 @@ double head_dim_rate(const models::Attention& work, const hw::Efficiency& effici
   return std::max(0.1, 1 - (1 - at_64) * (128 - dim) / 64);
 }
 
-hw::Seconds tiled(const models::Attention& work, hw::Flops flops, const hw::AttentionCurve& curve, double factor) {
-  const double ramp = 1 + curve.ramp / static_cast<double>(work.keys);
-  return ramp * (flops / (factor * curve.rate));
+/// SM time of whole waves of tiles over that of the tiles alone.
+double wave_stretch(const models::Attention& work, int tile, int sm_count) {
+  const std::int64_t rows = work.backward ? work.keys : work.queries;
+  const std::int64_t tiles = work.batch * work.heads * ((rows + tile - 1) / tile);
+  const std::int64_t waves = (tiles + sm_count - 1) / sm_count;
+  return static_cast<double>(waves * sm_count) / static_cast<double>(tiles);
 }
+
+}  // namespace
+
+double attention_stretch(const models::Attention& work, const hw::AttentionCurve& curve, int sm_count) {
+  constexpr double kDroopsFrom = 8192;  // keys
+  const auto keys = static_cast<double>(work.keys);
+  double stretch = 1 + curve.ramp / keys;
+  if (curve.droop > 0 && keys > kDroopsFrom) stretch *= 1 + curve.droop * std::log2(keys / kDroopsFrom);
+  if (curve.wave > 0) stretch *= 1 + curve.wave * (wave_stretch(work, curve.tile, sm_count) - 1);
+  return stretch;
+}
+
+namespace {
 
 hw::Seconds windowed(const models::Attention& work, hw::Flops flops, const hw::AttentionCurve& curve, double factor,
                      const hw::Efficiency& efficiency) {
@@ -78,13 +100,15 @@ Price attention_cost(const models::Attention& work, models::OpSize size, const h
                   (fused ? efficiency.fused_attention_rate : efficiency.flash2_rate);
   if (work.backend == models::AttentionBackend::flex) factor *= efficiency.flex_rate;
   if (work.backend == models::AttentionBackend::triton) factor *= efficiency.triton_rate;
+  const auto tiled = [&](double share) {
+    return attention_stretch(work, curve, cluster.gpu.sm_count) * (share * size.flops / (factor * curve.rate));
+  };
   if (work.mask != models::Mask::window) {
-    price.time = tiled(work, size.flops, curve, factor);
+    price.time = tiled(1);
   } else if (skips_window(work)) {
     price.time = windowed(work, size.flops, curve, factor, efficiency);
   } else {
-    const double causal = 0.5 * static_cast<double>(work.keys + 1) / work.mean_keys();
-    price.time = tiled(work, causal * size.flops, curve, factor);
+    price.time = tiled(0.5 * static_cast<double>(work.keys + 1) / work.mean_keys());
   }
   // Short sequences with many heads are bound by their operands.
   price.time = std::max(price.time, size.bytes / cluster.gpu.memory_bandwidth) + efficiency.attention_overhead;

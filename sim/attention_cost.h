@@ -7,10 +7,14 @@
 
 namespace sim {
 
+/// Time over that of a kernel at the curve's rate: 1 + ramp / keys (filling and, if causal, half-empty tiles), times
+/// 1 + droop log2(keys / 8192) from there on (power limit), times 1 + wave (W - 1), W = SM time of whole waves of tiles
+/// over the tiles'; a tile is curve.tile rows of q of one head, backward of k. Source: docs/cost_model.md, attention.
+double attention_stretch(const models::Attention& work, const hw::AttentionCurve& curve, int sm_count);
+
 /// softmax(q k^T) v, forward or backward.
-///   fused          t = F (1 + w / keys) / rate + overhead, the curve of format, mask and pass; MLA where qk_dim
-///   differs
-///                  from v_dim; below head dim 128 the rate falls linearly to its measured share at 64
+///   fused          t = F stretch / rate + overhead, the curve of format, mask and pass; MLA where qk_dim differs from
+///                  v_dim; below head dim 128 the rate falls linearly to its measured share at 64
 ///   flash2, sdpa   likewise on the FlashAttention 2 curves; flex: those times flex_rate
 ///   window         the seen keys + window_extra_keys (never more than all) per query, without the ramp, at window_rate
 ///   unfused        two batched GEMMs over the whole S x S matrix, whose scores (2 B) go to memory and back, and

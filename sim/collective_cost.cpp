@@ -73,10 +73,11 @@ TransferTime nvlink_time(models::CollectiveKind kind, int ranks, hw::Bytes sent,
   const hw::CollectiveCurve& four = efficiency.nvlink_four[index];
   const hw::CollectiveCurve& eight = efficiency.nvlink[index];
   const hw::CollectiveCurve& curve = ranks == 2 ? efficiency.nvlink_two[index] : ranks <= 4 ? four : eight;
-  hw::Seconds latency = curve.latency;
+  const double ratio = curve.ratios.at(sent);
+  hw::Seconds latency = ratio * curve.latency;
   if (ranks > 8) latency += (ranks - 8) / 4.0 * std::max(hw::Seconds{0}, eight.latency - four.latency);
-  return {latency,
-          (sent / curve.bandwidth + hw::Seconds{curve.slope * std::sqrt(sent.value)}) / efficiency.nvlink_rate};
+  const hw::Seconds smooth = sent / curve.bandwidth + hw::Seconds{curve.slope * std::sqrt(sent.value)};
+  return {latency, (ratio / efficiency.nvlink_rate) * smooth};
 }
 
 hw::Seconds overlapped(hw::Seconds a, hw::Seconds b, const hw::Efficiency& efficiency) {

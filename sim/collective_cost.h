@@ -32,7 +32,8 @@ struct TransferTime {
 /// One collective of `ranks` ranks inside a domain.
 ///   sent  bytes that each rank sends: 2(n-1)/n of the payload for all_reduce, (n-1)/n for the others, all of it for
 ///         broadcast
-/// The curve of 2, 4 or 8 ranks; beyond 8 the latency grows per rank as it does from 4 to 8.
+/// The curve of 2, 4 or 8 ranks, times its table of measured over fitted time at that size; beyond 8 the latency grows
+/// per rank as it does from 4 to 8.
 TransferTime nvlink_time(models::CollectiveKind kind, int ranks, hw::Bytes sent, const hw::Efficiency& efficiency);
 
 /// NVLink part and NIC part of a hierarchical transfer are pipelined: the longer, and a share of the shorter.

@@ -33,7 +33,7 @@ const std::vector<Rule>& rules() {
       {"exec/cuda/", {"exec", "models", "hw"}, {"cu", "nccl", "cooperative_groups", "mma.h"}},
       {"exec/", {"exec", "models", "hw"}, {}},
       {"bench/mpi/", {"exec", "models", "hw"}, {"mpi.h"}},
-      {"calibration/", {"calibration", "sim", "models", "hw"}, {"Eigen/", "unsupported/Eigen/"}},
+      {"calibration/", {"calibration", "sim", "models", "hw"}, {"Eigen/", "unsupported/Eigen/", "zlib.h"}},
       {"cli/", {"cli", "calibration", "exec", "sim", "models", "hw"}, {"CLI/", "fmt/"}},
   };
   return table;
