@@ -325,6 +325,7 @@ class Scalars {
                "window_extra_keys",
                "flex_rate",
                "pointwise_overhead_us",
+               "row_overhead_bytes",
                "unfused_softmax",
                "scan_rate_TFLOPS",
                "scan_bandwidth",
@@ -380,6 +381,7 @@ void read_device_scalars(const Scalars& in, Efficiency& out) {
   out.flash2_rate = in.positive("flash2_rate");
   out.flex_rate = in.positive("flex_rate");
   out.triton_rate = in.positive("triton_rate");
+  out.row_overhead = {in.value("row_overhead_bytes").non_negative()};
   out.pointwise_overhead = in.us("pointwise_overhead_us");
   out.unfused_softmax = in.fraction("unfused_softmax");
   out.scan_rate = {in.positive("scan_rate_TFLOPS") * 1e12};

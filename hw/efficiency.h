@@ -96,6 +96,7 @@ struct Efficiency {
   double triton_rate = 1;           ///< the first FlashAttention's Triton kernel relative to flash2
   std::array<double, 20> pointwise_forward{}, pointwise_backward{};  ///< of HBM bandwidth, by PointwiseKind
   Origin pointwise_origin = Origin::roofline;
+  Bytes row_overhead;              ///< what a routed row costs beyond its own bytes: indices, weights, short copies
   Seconds pointwise_overhead;      ///< of one memory-bound kernel
   double unfused_softmax = 1;      ///< of HBM bandwidth, softmax and masks of unfused attention
   FlopsPerSecond scan_rate;        ///< Mamba-2 SSD

@@ -226,6 +226,7 @@ struct Pointwise {
   bool gated = false;         ///< activation: x is gate | up
   double epsilon = 0;         ///< of a norm
   bool row_parallel = false;  ///< expert_bias: the result is summed over ETP, whose first rank adds the bias
+  float row_bytes = 0;        ///< permute, unpermute: of one row, copied as a whole
   int groups = 1;             ///< gated_norm: of columns with statistics of their own
   std::variant<std::monostate, HeadColumns, ColumnRange, RouterRule> detail = {};  ///< what only some functions have
 

@@ -7,7 +7,8 @@ Price pointwise_cost(const models::Pointwise& work, models::OpSize size, const h
   const auto kind = static_cast<std::size_t>(work.kind);
   const double fraction = work.backward ? efficiency.pointwise_backward[kind] : efficiency.pointwise_forward[kind];
   const hw::Seconds ideal = size.bytes / cluster.gpu.memory_bandwidth;
-  return {.time = efficiency.pointwise_overhead + (static_cast<double>(work.passes) / fraction) * ideal,
+  const double per_row = work.row_bytes > 0 ? 1 + efficiency.row_overhead.value / work.row_bytes : 1;
+  return {.time = efficiency.pointwise_overhead + (per_row * static_cast<double>(work.passes) / fraction) * ideal,
           .ideal = ideal,
           .origin = efficiency.pointwise_origin};
 }

@@ -53,6 +53,10 @@ ExpertExchange exchange_of(const BlockBuilder& b, const MoeShape& shape, bool co
           .combine = combine};
 }
 
+float row_bytes(const BlockBuilder& b, const MoeShape& shape) {
+  return static_cast<float>(static_cast<double>(shape.width) * hw::bytes_per_element(b.context().storage));
+}
+
 /// Unfused permutation kernels (index_select and scatter of torch) read and write once more.
 float permute_passes(const Traits& traits) {
   const float fused = traits.fused_permute ? 1.0F : 1.5F;
@@ -98,7 +102,11 @@ Routed dispatch(BlockBuilder& b, const MoeShape& shape, TensorId x, TensorId map
   if (traits.sync_per_dispatch) b.add("token_counts", HostSync{}, {map}, {}, 1);
   if (row_wise) {
     routed = like(b, "permute", routed, shape.rows, RoutedRows::none);
-    b.add("permute", Pointwise{.kind = PointwiseKind::permute, .passes = passes, .function = Function::permute},
+    b.add("permute",
+          Pointwise{.kind = PointwiseKind::permute,
+                    .passes = passes,
+                    .function = Function::permute,
+                    .row_bytes = row_bytes(b, shape)},
           {x, map}, {routed.rows, routed.weights}, kHostPermute);
   }
   if (ep > 1) {
@@ -122,7 +130,10 @@ Routed dispatch(BlockBuilder& b, const MoeShape& shape, TensorId x, TensorId map
     const Routed unsorted = routed;
     routed = like(b, "sort", unsorted, shape.rows * etp, etp > 1 ? RoutedRows::gathered : arriving);
     b.add("sort",
-          Pointwise{.kind = PointwiseKind::permute, .passes = passes, .function = of_row_wise(b, Function::sort_rows)},
+          Pointwise{.kind = PointwiseKind::permute,
+                    .passes = passes,
+                    .function = of_row_wise(b, Function::sort_rows),
+                    .row_bytes = row_bytes(b, shape)},
           {unsorted.rows, unsorted.weights}, {routed.rows, routed.weights}, kHostPermute);
   }
   return routed;
@@ -136,7 +147,8 @@ TensorId combine(BlockBuilder& b, const MoeShape& shape, TensorId y, TensorId ma
   const RoutedRows arriving = ep > 1 ? RoutedRows::received : RoutedRows::none;
   const Pointwise work{.kind = PointwiseKind::unpermute,
                        .passes = permute_passes(traits),
-                       .function = of_row_wise(b, Function::unsort_rows)};
+                       .function = of_row_wise(b, Function::unsort_rows),
+                       .row_bytes = row_bytes(b, shape)};
   if (!row_wise || shape.local_experts > 1) {
     const std::int64_t rows = (row_wise ? shape.rows : shape.received) * etp;
     const TensorId sorted = y;
