@@ -18,7 +18,7 @@ constexpr double kLeastScale = 0.02;    ///< log error that step times repeat to
 constexpr double kDifference = 0.4;     ///< prior standard deviations that derivatives are taken over
 constexpr double kIdentified = 0.7;     ///< posterior over prior standard deviation below which data tell something
 constexpr double kInterval80 = 1.2816;  ///< standard normal quantile
-constexpr int kIterations = 12, kIterationsOfPart = 4;
+constexpr int kIterations = 12, kIterationsOfPart = 12;
 constexpr int kAttempts = 5;
 constexpr double kDamped = 8;  ///< factor of the damping after a step that did not help (Marquardt)
 

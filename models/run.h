@@ -54,6 +54,7 @@ struct Run {
   TrainSpec train;
   FlopsConvention flops = FlopsConvention::causal;
   double packed_tokens = 0;  ///< packed fine-tuning: mean tokens of a pack; 0 = full sequences
+  int packed_length = 0;     ///< and of its sub-sequences, mean square over mean: attention does not leave them
 
   std::vector<std::string> assumed;         ///< what was not stated and how it was filled in
   std::vector<std::string> not_understood;  ///< keys of open objects that nothing here reads

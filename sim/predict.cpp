@@ -22,6 +22,7 @@ hw::FlopsPerSecond peak_rate(const models::Run& run) {
 
 models::TrainedPart trained_part(const models::Run& run, const models::StepProgram& program) {
   models::TrainedPart part{.lora = run.lora.has_value()};
+  part.packed_mean_square = part.lora ? run.packed_tokens * run.packed_length : 0;
   if (!part.lora) return part;
   double trained = 0, all = 0;
   for (const models::ChunkProgram& chunk : program.chunks) {

@@ -18,9 +18,11 @@ Mask mask_of(const AttentionSpec& spec, std::int64_t keys) {
 /// The attention op of all local heads over whole sequences; callers cut it for context parallelism.
 Attention whole_attention(const BlockBuilder& b, const AttentionSpec& spec) {
   const BlockContext& context = b.context();
-  const std::int64_t seq = context.layout().seq_len;
+  // Of packs, each sub-sequence attends to itself alone.
+  const std::int64_t tokens = context.layout().seq_len;
+  const std::int64_t seq = context.run.packed_length > 0 ? context.run.packed_length : tokens;
   const bool quantised = context.traits().fp8_attention && context.matmul != context.storage;
-  return {.batch = context.layout().mbs,
+  return {.batch = context.layout().mbs * (tokens / seq),
           .queries = seq,
           .keys = seq,
           .heads = local_heads(b, spec.heads),
