@@ -3,6 +3,8 @@
 #include <cassert>
 #include <vector>
 
+#include "models/routing.h"
+
 namespace models {
 namespace {
 
@@ -149,8 +151,14 @@ class Derivation {
     const TensorId x = op.reads[0], w = op.reads[1], y = op.writes[0];
     if (gradient(y) == kNoTensor) return;
     TensorId dy = quantised_gradient(gradient(y), work.operand);
-    if (work.kernel == ExpertGemm::fused_grouped && dy != gradient(y))
-      std::get<Pointwise>(block_.backward.back().work).passes *= 0.2F;  // four fifths of the casts are inside
+    if (dy != gradient(y)) {
+      Op& cast = block_.backward.back();
+      if (work.kernel == ExpertGemm::fused_grouped) {
+        std::get<Pointwise>(cast.work).passes *= 0.2F;  // four fifths of the casts are inside
+      } else {
+        cast.host_launches = expert_cast_launches(work.operand, work.groups);
+      }
+    }
     GroupedGemm input = work;
     input.n = work.k;
     input.k = work.n;

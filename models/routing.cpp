@@ -43,4 +43,8 @@ double distinct_buckets(const MoeSpec& spec, int buckets, Routing routing) {
   return buckets * (1 - missed);
 }
 
+float expert_cast_launches(hw::DType type, int experts) {
+  return static_cast<float>(experts) * (type == hw::DType::fp8 ? 3.0F : 1.0F);
+}
+
 }  // namespace models

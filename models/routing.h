@@ -12,4 +12,8 @@ namespace models {
 ///   contiguous       experts (t*k + j) mod E (AutoModel's fake gate): 1 + (k - gcd(k, e)) / e with e = E / B
 double distinct_buckets(const MoeSpec& spec, int buckets, Routing routing);
 
+/// Kernels that cast the rows of so many experts: each expert's rows have a scale of their own. With one scale a tensor
+/// (fp8) its largest value, the scale and the cast are kernels apart.
+float expert_cast_launches(hw::DType type, int experts);
+
 }  // namespace models

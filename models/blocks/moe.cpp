@@ -239,10 +239,15 @@ TensorId grouped(BlockBuilder& b, const char* name, const char* bias, const MoeS
 }
 
 /// Casts in front of grouped GEMMs; a fused grouped MLP does four fifths of them inside.
-TensorId quantise_rows(BlockBuilder& b, TensorId x) {
+TensorId quantise_rows(BlockBuilder& b, const MoeShape& shape, TensorId x) {
   const TensorId y = b.quantise(x);
-  if (y != x && b.context().traits().expert_gemm == ExpertGemm::fused_grouped)
-    std::get<Pointwise>(b.block().forward.back().work).passes *= 0.2F;
+  if (y == x) return y;
+  Op& cast = b.block().forward.back();
+  if (b.context().traits().expert_gemm == ExpertGemm::fused_grouped) {
+    std::get<Pointwise>(cast.work).passes *= 0.2F;
+  } else {
+    cast.host_launches = expert_cast_launches(b.context().matmul, shape.local_experts);
+  }
   return y;
 }
 
@@ -252,7 +257,7 @@ TensorId experts(BlockBuilder& b, const MoeShape& shape, const Routed& routed) {
   const std::int64_t ffn = spec.expert_ffn / context.layout().etp;
   b.set_module(Module::experts);
   const TensorId h = grouped(b, "experts_fc1", "experts_fc1_bias", shape, spec.gated ? 2 * ffn : ffn,
-                             quantise_rows(b, routed.rows), true, kNoTensor);
+                             quantise_rows(b, shape, routed.rows), true, kNoTensor);
   b.set_module(Module::moe_act);
   const TensorId a = activate(b, spec.activation, spec.gated, h, routed.weights);
   Pointwise& activation = std::get<Pointwise>(b.block().forward.back().work);
@@ -260,7 +265,8 @@ TensorId experts(BlockBuilder& b, const MoeShape& shape, const Routed& routed) {
   // The kernel that takes the experts' bias in is a stack's own.
   if (spec.bias && context.traits().fused_clamped_glu) activation.function = Function::none;
   b.set_module(Module::experts);
-  return grouped(b, "experts_fc2", "experts_fc2_bias", shape, shape.width, quantise_rows(b, a), false, routed.weights);
+  return grouped(b, "experts_fc2", "experts_fc2_bias", shape, shape.width, quantise_rows(b, shape, a), false,
+                 routed.weights);
 }
 
 TensorId shared_expert(BlockBuilder& b, const MoeSpec& spec, TensorId n) {
