@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "calibration/conformal.h"
 #include "calibration/parallel.h"
 #include "calibration/validation.h"
 
@@ -36,8 +37,14 @@ CrossValidation cross_validate(const MeasuredRuns& runs, const RunsFitter& fitte
   std::map<std::string, std::vector<std::size_t>> folds;
   for (std::size_t i = 0; i < runs.runs().size(); ++i)
     folds[fold_of(runs.runs()[i], runs.rows()[runs.runs()[i].row], key)].push_back(i);
-  CrossValidation result{.key = std::string(key), .rows = runs.rows(), .folds = static_cast<int>(folds.size())};
+  CrossValidation result{.key = std::string(key),
+                         .rows = runs.rows(),
+                         .fold = std::vector<int>(runs.rows().size(), -1),
+                         .folds = static_cast<int>(folds.size())};
+  int fold = 0;
   for (const auto& [name, left_out] : folds) {
+    for (const std::size_t i : left_out) result.fold[runs.runs()[i].row] = fold;
+    ++fold;
     std::vector<std::size_t> others;
     for (const auto& [other, members] : folds)
       if (other != name) others.insert(others.end(), members.begin(), members.end());
@@ -48,6 +55,7 @@ CrossValidation cross_validate(const MeasuredRuns& runs, const RunsFitter& fitte
       predict_row(run, efficiencies, tier, result.rows[run.row]);
     });
   }
+  fill_intervals(result);
   ask_rival(result.rows);
   return result;
 }

@@ -18,6 +18,7 @@ inline constexpr std::string_view kFoldKeys[] = {"layout",    "model",          
 struct CrossValidation {
   std::string key;
   std::vector<ValidatedRow> rows;  ///< each predicted by a fit that has not seen its fold
+  std::vector<int> fold;           ///< of each row; -1 where it could not be read
   int folds = 0;
 };
 

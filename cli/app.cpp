@@ -91,6 +91,7 @@ void add_calibrate(CLI::App& app, CalibrateOpsOptions& ops_options, CalibrateRun
   runs.add_option("--prior", options.prior, "profile to start from (tables)")->type_name("FILE|NAME");
   runs.add_option("--plan", options.plan, "what may move, and how far: docs/calibration.md")->type_name("FILE");
   runs.add_option("--out", options.out, "write the fitted profile")->type_name("PROFILE.json");
+  runs.add_flag("--intervals", options.intervals, "cross-validate too, and write 80 % intervals (takes minutes)");
   runs.add_option("--json", options.json, "write the parameters as JSON; - = stdout")->type_name("FILE|-");
 }
 

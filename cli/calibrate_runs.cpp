@@ -4,6 +4,8 @@
 
 #include <filesystem>
 
+#include "calibration/conformal.h"
+#include "calibration/cross_validation.h"
 #include "calibration/measured_runs.h"
 #include "calibration/runs_fit.h"
 #include "cli/data_directory.h"
@@ -13,6 +15,7 @@
 #include "cli/text_table.h"
 #include "cli/wording.h"
 #include "hw/input_error.h"
+#include "hw/node_edit.h"
 
 namespace cli {
 namespace {
@@ -52,6 +55,16 @@ std::string fit_json(const calibration::RunsFit& fit) {
   return json.end_array().end_object().text();
 }
 
+hw::Node with_intervals(const calibration::MeasuredRuns& runs, const calibration::RunsFitter& fitter) {
+  std::vector<calibration::CrossValidation> cross;
+  for (const char* key : {"layout", "model", "system", "framework"})
+    cross.push_back(calibration::cross_validate(runs, fitter, key, sim::Tier::closed_form));
+  const std::string source =
+      "residuals of " + std::to_string(fitter.all().rows) + " step times, each left out of the fit";
+  return hw::replaced(fitter.all().profile,
+                      {{"/intervals", calibration::intervals_node(calibration::intervals_of(cross), source)}});
+}
+
 }  // namespace
 
 Answer calibrate_runs(const CalibrateRunsOptions& options, const models::DataDirectory& data) {
@@ -63,7 +76,8 @@ Answer calibrate_runs(const CalibrateRunsOptions& options, const models::DataDir
   const calibration::MeasuredRuns runs(files, library);
   const calibration::RunsFitter fitter(runs, prior, plan);
   Answer answer{.out = fit_text(fitter.all(), page_width())};
-  if (!options.out.empty()) write_file(options.out, fitter.all().profile.pretty());
+  const hw::Node profile = options.intervals ? with_intervals(runs, fitter) : fitter.all().profile;
+  if (!options.out.empty()) write_file(options.out, profile.pretty());
   place_json(options.json, fit_json(fitter.all()), answer.out);
   return answer;
 }

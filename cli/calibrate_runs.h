@@ -14,6 +14,7 @@ struct CalibrateRunsOptions {
   std::string prior = "tables";  ///< as read_profile(): where the fit starts and what it is drawn to
   std::string plan;              ///< file; empty: DATA/calibration/plans/runs.json
   std::string out;               ///< file for the fitted profile; empty: not written
+  bool intervals = false;        ///< cross-validate, and write 80 % intervals into the profile
   std::string json;              ///< file or -; empty: not written
 };
 

@@ -453,7 +453,7 @@ void read_stacks(const Node& node, Efficiency& out) {
 Efficiency parse_efficiency(const Node& profile, const Cluster& cluster) {
   if (const Cluster* known = cluster.variant_of.get(); known && known->gpu.architecture == cluster.gpu.architecture)
     return scaled_to(cluster, *known, parse_efficiency(profile, *known));
-  profile.only({"profile", "date", "remarks", "shared", "generic", "devices", "stacks"});
+  profile.only({"profile", "date", "remarks", "shared", "generic", "devices", "stacks", "intervals"});
   Efficiency result;
   result.profile = profile.at("profile").text();
   result.date = profile.at("date").text();
@@ -473,6 +473,7 @@ Efficiency parse_efficiency(const Node& profile, const Cluster& cluster) {
   const auto own = reader.section("pointwise");
   read_pointwise(own ? *own : shared.at("pointwise"), result);
   read_stacks(profile.at("stacks"), result);
+  result.intervals = std::make_shared<const Intervals>(parse_intervals(profile.at("intervals")));
   return result;
 }
 

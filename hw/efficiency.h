@@ -9,6 +9,7 @@
 #include "hw/cluster.h"
 #include "hw/dtype.h"
 #include "hw/gemm_grid.h"
+#include "hw/intervals.h"
 #include "hw/node.h"
 #include "hw/size_ratios.h"
 #include "hw/units.h"
@@ -132,6 +133,7 @@ struct Efficiency {
   Seconds step_constant;          ///< per step outside the program: data, logging, all-reduced loss
   double straggler_slope = 0;     ///< step time grows by slope * log2(nodes)
   std::vector<StackEfficiency> stacks;
+  std::shared_ptr<const Intervals> intervals;  ///< never null in a parsed profile
 };
 
 /// The part of a profile (calibration/profiles/*.json) that holds for `cluster`: its own curves by name where the

@@ -63,6 +63,7 @@ struct Traits {
   AttentionBackend attention = AttentionBackend::fused;
   Dispatcher dispatcher = Dispatcher::all_to_all;
   ExpertGemm expert_gemm = ExpertGemm::grouped;
+  bool experts_in_one_launch = false;  ///< a grouped GEMM whose group sizes stay on the device (torch._grouped_mm)
   Routing routing = Routing::balanced_random;
   double capacity_factor = 0;  ///< > 0: tokens dropped or padded to capacity; 0 = dropless
   bool router_gemm = true;

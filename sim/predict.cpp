@@ -68,13 +68,12 @@ std::vector<std::pair<const char*, models::Recompute>> recompute_ladder() {
 
 }  // namespace
 
-double interval_factor(const models::Run& run) {
-  switch (run.model.family()) {
-    case models::Family::dense: return 1.11;
-    case models::Family::moe: return 1.17;
-    case models::Family::dit: return 1.23;
-  }
-  return 1.23;
+double interval_factor(const models::Run& run, const hw::Intervals& intervals) {
+  return std::exp(hw::half_width(intervals, {.family = static_cast<int>(run.model.family()),
+                                             .model = run.model.name,
+                                             .system = run.cluster.name,
+                                             .framework = run.framework,
+                                             .assumed = !run.assumed.empty() || !run.not_understood.empty()}));
 }
 
 LoweredRun lower_to_fit(const models::Run& run) {
@@ -114,7 +113,7 @@ Prediction predict(const models::Run& run, const models::StepProgram& program, c
 
   Prediction prediction;
   prediction.step_time = {step.parts.total()};
-  const double factor = interval_factor(run);
+  const double factor = efficiency.intervals ? interval_factor(run, *efficiency.intervals) : 1;
   prediction.low = prediction.step_time / factor;
   prediction.high = prediction.step_time * factor;
   prediction.breakdown = breakdown_items(step.parts);

@@ -80,8 +80,7 @@ Prediction predict(const models::Run& run, const models::StepProgram& program, c
 Memory predict_memory(const models::Run& run, const models::StepProgram& program,
                       const std::vector<std::vector<models::PipelineTask>>& orders = {});
 
-/// Half-width factor of the 80 % interval until it is calibrated: step time times and over it.
-/// Source: leave-one-model-out residuals of the prototype (dense 1.11, MoE 1.17, DiT 1.23).
-double interval_factor(const models::Run& run);
+/// The 80 % interval is step time times and over this: docs/calibration.md.
+double interval_factor(const models::Run& run, const hw::Intervals& intervals);
 
 }  // namespace sim

@@ -205,7 +205,8 @@ TensorId grouped(BlockBuilder& b, const char* name, const char* bias, const MoeS
   const TensorId y = routed_activation(b, name, b.at(x).rows, out, b.at(x).routed);
   const ExpertGemm kernel = context.traits().expert_gemm;
   // A grouped GEMM of cuBLAS is one launch per expert; fused kernels and one expert are a single launch.
-  const auto launches = static_cast<float>(kernel == ExpertGemm::fused_grouped ? 1 : shape.local_experts);
+  const auto launches = static_cast<float>(
+      kernel == ExpertGemm::fused_grouped || context.traits().experts_in_one_launch ? 1 : shape.local_experts);
   b.add(name,
         GroupedGemm{.groups = shape.local_experts,
                     .rows = b.at(x).rows,
