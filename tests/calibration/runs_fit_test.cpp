@@ -18,13 +18,13 @@ using test::measured_by, test::moved_by, test::number_at, test::plan_of, test::p
 
 const std::string kSustained =
     R"({"name": "sustained", "values": ["/devices/*/scalars/sustained/value"], "factor_spread": 0.1, "why": "t"})";
-const std::string kHost =
-    R"({"name": "host", "values": ["/shared/scalars/host_op_factor/value"], "factor_spread": 0.3, "why": "t"})";
-const std::string kConstant =
-    R"({"name": "constant", "values": ["/shared/scalars/step_constant_us/value"], "factor_spread": 0.5, "why": "t"})";
-const std::string kNorms =
-    R"({"name": "norms", "values": ["/shared/pointwise/forward/norm", "/shared/pointwise/backward/norm"],)"
-    R"( "factor_spread": 0.3, "why": "t"})";
+const std::string kNorms = R"({"name": "norms", "values": ["/shared/pointwise/*/norm", "/shared/pointwise/*/residual",)"
+                           R"( "/shared/pointwise/*/gradient_add"], "factor_spread": 0.3, "why": "t"})";
+const std::string kActivations =
+    R"({"name": "activations", "values": ["/shared/pointwise/*/activation"], "factor_spread": 0.3, "why": "t"})";
+const std::string kStragglers =
+    R"({"name": "stragglers", "values": ["/shared/scalars/straggler_slope/value"], "added_spread": 0.01, "lowest": 0,)"
+    R"( "why": "t"})";
 /// Of the rows below none runs the first FlashAttention's kernel.
 const std::string kTriton =
     R"({"name": "triton", "values": ["/shared/scalars/triton_rate/value"], "factor_spread": 0.15, "why": "t"})";
@@ -40,14 +40,21 @@ const std::vector<hw::Node>& rows() {
   return all;
 }
 
-constexpr double kSlowed = 0.9, kBusier = 1.3, kLonger = 1.6;
+constexpr double kSustainedFactor = 0.9, kNormsFactor = 0.8, kActivationsFactor = 0.75, kSlope = 0.005;
 
-/// The rows, as if the prior was wrong by these factors.
+/// What the rows tell.
+std::vector<FitParameter> told_plan(const std::string& more = "") {
+  return plan_of(kSustained + "," + kNorms + "," + kActivations + "," + kStragglers + more);
+}
+
+/// The rows, as if the prior was wrong by these.
 const std::vector<hw::Node>& measured() {
   static const std::vector<hw::Node> all = [] {
-    const auto plan = plan_of(kSustained + "," + kHost + "," + kConstant);
-    return measured_by(
-        moved_by(moved_by(moved_by(prior_profile(), plan[0], kSlowed), plan[1], kBusier), plan[2], kLonger), rows());
+    const auto plan = told_plan();
+    hw::Node truth = prior_profile().with({{plan[3].values.front(), kSlope}});
+    truth = moved_by(truth, plan[0], kSustainedFactor);
+    truth = moved_by(truth, plan[1], kNormsFactor);
+    return measured_by(moved_by(truth, plan[2], kActivationsFactor), rows());
   }();
   return all;
 }
@@ -65,23 +72,26 @@ double factor_of(const FittedParameter& fitted) { return fitted.value / fitted.p
 TEST(RunsFit, RecoversWhatWasMoved) {
   ASSERT_GT(rows().size(), 25U);
   const MeasuredRuns runs = runs_of({measured()});
-  const RunsFitter fitter(runs, prior_profile(), plan_of(kSustained + "," + kHost + "," + kConstant + "," + kTriton));
+  const RunsFitter fitter(runs, prior_profile(), told_plan("," + kTriton));
   const RunsFit& fit = fitter.all();
   EXPECT_EQ(fit.rows, static_cast<int>(rows().size()));
   EXPECT_GT(fit.before, 0.05);
   EXPECT_LT(fit.after, 0.003);
-  const double truth[] = {kSlowed, kBusier, kLonger};
-  for (std::size_t i = 0; i < 3; ++i) {
+  const double found[] = {factor_of(fit.parameters[0]), factor_of(fit.parameters[1]), factor_of(fit.parameters[2]),
+                          fit.parameters[3].value};
+  const double truth[] = {kSustainedFactor, kNormsFactor, kActivationsFactor, kSlope};
+  for (std::size_t i = 0; i < 4; ++i) {
     const FittedParameter& fitted = fit.parameters[i];
     EXPECT_TRUE(fitted.identified) << fitted.parameter.name;
-    EXPECT_NEAR(factor_of(fitted) / truth[i], 1, i == 0 ? 0.01 : 0.1) << fitted.parameter.name;
-    EXPECT_LE(fitted.low, fitted.prior * truth[i]) << fitted.parameter.name;
-    EXPECT_GE(fitted.high, fitted.prior * truth[i]) << fitted.parameter.name;
+    EXPECT_NEAR(found[i] / truth[i], 1, i == 0 ? 0.01 : i == 3 ? 0.2 : 0.06) << fitted.parameter.name;
+    const double true_value = i == 3 ? kSlope : fitted.prior * truth[i];
+    EXPECT_LE(fitted.low, true_value) << fitted.parameter.name;
+    EXPECT_GE(fitted.high, true_value) << fitted.parameter.name;
   }
   EXPECT_GT(fit.parameters[0].learned, 0.9);
 
   // What nothing depends on stays at its prior, to the bit.
-  const FittedParameter& triton = fit.parameters[3];
+  const FittedParameter& triton = fit.parameters[4];
   EXPECT_FALSE(triton.identified);
   EXPECT_NEAR(triton.learned, 0, 1e-9);
   EXPECT_EQ(triton.value, triton.prior);
@@ -93,7 +103,7 @@ TEST(RunsFit, RecoversWhatWasMoved) {
 TEST(RunsFit, AnOutlierHardlyMovesTheFit) {
   std::vector<hw::Node> wrong = measured();
   wrong[3] = test::slower(wrong[3], 5);
-  const auto plan = plan_of(kSustained + "," + kHost + "," + kConstant);
+  const auto plan = told_plan();
   const MeasuredRuns right_runs = runs_of({measured()}), wrong_runs = runs_of({wrong});
   const RunsFitter right(right_runs, prior_profile(), plan), with_outlier(wrong_runs, prior_profile(), plan);
   EXPECT_NEAR(with_outlier.all().parameters[0].value / right.all().parameters[0].value, 1, 0.01);
@@ -134,19 +144,19 @@ TEST(RunsFit, ParametersOfOneNumberMoveItOneAfterAnother) {
   EXPECT_NEAR(number_at(fit.profile, "/devices/gb200/scalars/sustained/value") / prior, 0.95, 0.01);
 }
 
-// A refit must not know what it is left out for: the rows outside ran twice as long, and it hardly notices.
+// A refit must not know what it is left out for: a tenth of the rows ran twice as long, and it hardly notices.
 TEST(RunsFit, RowsOutsideOfThePartDoNotCount) {
   std::vector<hw::Node> changed = measured();
-  const std::size_t inside = 3 * changed.size() / 4;
+  const std::size_t inside = 9 * changed.size() / 10;
   for (std::size_t i = inside; i < changed.size(); ++i) changed[i] = test::slower(changed[i], 2);
-  const auto plan = plan_of(kSustained + "," + kHost + "," + kNorms);
+  const auto plan = told_plan();
   const MeasuredRuns right_runs = runs_of({measured()}), changed_runs = runs_of({changed});
   const RunsFitter right(right_runs, prior_profile(), plan), other(changed_runs, prior_profile(), plan);
   const RunsFit a = right.fit(first(inside)), b = other.fit(first(inside));
   EXPECT_EQ(a.rows, static_cast<int>(inside));
   for (std::size_t i = 0; i < plan.size(); ++i) {
     EXPECT_EQ(a.parameters[i].identified, b.parameters[i].identified) << plan[i].name;
-    EXPECT_NEAR(b.parameters[i].value / a.parameters[i].value, 1, 0.01) << plan[i].name;
+    EXPECT_NEAR(b.parameters[i].value / a.parameters[i].value, 1, i == 3 ? 0.1 : 0.01) << plan[i].name;
   }
   EXPECT_NEAR(b.after, a.after, 0.002);
 }
@@ -183,11 +193,11 @@ TEST(FitPlan, RefusesPrecisely) {
   EXPECT_EQ(parameter(R"(["/a/z"])", R"(, "factor_spread": 0.1)"),
             "plan.json: /parameters/0/values/0: must point to numbers of profile.json, got \"/a/z\"");
   EXPECT_EQ(parameter(R"(["/a/text"])", R"(, "factor_spread": 0.1)"),
-            "profile.json: /a/text: must be a finite number, got \"t\"");
+            "profile.json: /a/text: must be a number, got \"t\"");
   EXPECT_EQ(parameter("[]", R"(, "factor_spread": 0.1)"), "plan.json: /parameters/0/values: must not be empty, got []");
   EXPECT_EQ(parameter(R"(["/a/x"])", R"(, "factor_spread": 0.1, "added_spread": 1)"),
-            "plan.json: /parameters/0: must have one of factor_spread, added_spread, got {\"name\":\"n\",\"why\":\"w\","
-            "\"values\":[\"/a/x\"],\"factor_spread\":0.1,\"added_spread\":1}");
+            R"(plan.json: /parameters/0: must have one of factor_spread, added_spread, got {"name":"n","why":"w",)"
+            R"("values":["/a/x"],"factor_spread":0...)");
   EXPECT_EQ(parameter(R"(["/a/x"])", ""), "plan.json: /parameters/0: missing key \"factor_spread\"");
   EXPECT_EQ(parameter(R"(["/a/x"])", R"(, "factor_spread": 0)"),
             "plan.json: /parameters/0/factor_spread: must be a positive number, got 0");
