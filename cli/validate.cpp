@@ -1,12 +1,15 @@
 #include "cli/validate.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <filesystem>
 #include <optional>
+#include <span>
+#include <string_view>
 #include <utility>
 
 #include "cli/data_directory.h"
@@ -32,15 +35,22 @@ std::optional<double> parse_limit(std::string_view text) {
   return percent ? limit / 100 : limit;
 }
 
+/// Refuses what `flag` states and is not `known`.
+void check_keys(const std::string& flag, const std::vector<std::string>& stated,
+                std::span<const std::string_view> known) {
+  const std::vector<std::string> keys(known.begin(), known.end());
+  for (const std::string& key : stated) {
+    if (std::find(keys.begin(), keys.end(), key) != keys.end()) continue;
+    const auto meant = hw::nearest(key, keys);
+    throw hw::InputError(fmt::format("{}: must be one of {}, got {}{}", flag, fmt::join(keys, ", "),
+                                     hw::shortened(hw::printable(key)),
+                                     meant ? " (did you mean " + *meant + "?)" : ""));
+  }
+}
+
 std::vector<std::string> parse_keys(const std::vector<std::string>& stated) {
   if (stated.empty()) return {"framework", "model", "system", "family"};
-  const std::vector<std::string> known(std::begin(calibration::kGroupKeys), std::end(calibration::kGroupKeys));
-  for (const std::string& key : stated) {
-    if (std::find(known.begin(), known.end(), key) != known.end()) continue;
-    const auto meant = hw::nearest(key, known);
-    throw hw::InputError("--by: must be one of framework, model, system, family, precision, task, file, got " +
-                         hw::shortened(hw::printable(key)) + (meant ? " (did you mean " + *meant + "?)" : ""));
-  }
+  check_keys("--by", stated, calibration::kGroupKeys);
   return stated;
 }
 
@@ -110,13 +120,15 @@ Answer validate(const ValidateOptions& options, const models::DataDirectory& dat
   const std::optional<double> limit = parse_limit(options.fail_above);
   const std::vector<std::string> keys = parse_keys(options.by);
   if (options.markdown == "-") throw hw::InputError("--markdown: must be a file, got -");
+  check_keys("--cross-validate", options.cross_validate, calibration::kFoldKeys);
+  std::vector<Validation::Subset> subsets = parse_subsets(options);
 
   models::Library library(data);
   const std::vector<std::filesystem::path> files(options.files.begin(), options.files.end());
   const calibration::MeasuredRuns runs(files, library);
   const auto rows = calibration::validate(runs, read_profile(options.profile, data), tier);
   Validation validation = grouped_rows(rows, keys);
-  validation.subsets = parse_subsets(options);
+  validation.subsets = std::move(subsets);
   leave_out(options, data, runs, tier, validation);
   validation.data_folder = data.path.string();
 

@@ -34,7 +34,8 @@ TEST(App, HelpNamesVerbsAndFlags) {
   for (const char* word : {"RUN.json", "--json", "--timeline", "--explain", "--profile", "--tier"})
     EXPECT_NE(predict.out.find(word), std::string::npos) << word;
   const Finished validate = stepcast({"validate", "--help"});
-  for (const char* word : {"RUNS.jsonl", "--json", "--fail-above", "--markdown", "--by", "--profile", "--tier"})
+  for (const char* word : {"RUNS.jsonl", "--json", "--fail-above", "--markdown", "--by", "--profile", "--tier",
+                           "--cross-validate", "--subset", "--prior", "--plan"})
     EXPECT_NE(validate.out.find(word), std::string::npos) << word;
 }
 

@@ -53,7 +53,7 @@ TEST(Validate, ABadLineIsToldAndTheRestGoesOn) {
 
 TEST(Validate, JsonHoldsTheDocumentedKeys) {
   const hw::Node json = json_of({"validate", kReference, "--json", "-"});
-  EXPECT_EQ(json.keys(), (std::vector<std::string>{"rows", "summary", "by"}));
+  EXPECT_EQ(json.keys(), (std::vector<std::string>{"rows", "summary", "by", "cross_validation"}));
   std::vector<std::string> figures{"n",
                                    "refused",
                                    "median_abs_error",

@@ -43,6 +43,9 @@ TEST(Runnable, RefusalsAreRules) {
             "offloading of activations is predicted only");
   EXPECT_EQ(why_not("nemotron-mtp", "{}"), "multi-token prediction is trained with one depth only");
   EXPECT_EQ(why_not("llama", R"({"model": {"rope_scaling": {"factor": 8}}})"), "rope_scaling of the model is not read");
+  EXPECT_EQ(why_not("deepseek-v3", R"({"model": {"n_group": 2, "topk_group": 1}})"),
+            "n_group of the model: routing within groups of experts is predicted only");
+  EXPECT_EQ(why_not("deepseek-v3", R"({"model": {"n_group": 2, "topk_group": 2}})"), "");
   EXPECT_EQ(why_not("nemotron", R"({"gpus": 2, "cp": 2})"),
             "mamba: a state-space scan does not run with context parallelism, got cp 2");
   EXPECT_EQ(why_not("gpt2", R"({"gpus": 4, "pp": 2, "gbs": 4, "mbs": 1, "fsdp": 2, "zero": 3})"),

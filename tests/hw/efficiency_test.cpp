@@ -64,10 +64,44 @@ TEST(DefaultProfile, GemmCurvesComeFromTables) {
   EXPECT_EQ(gemm(gb300, DType::mxfp8).origin, hw::Origin::interpolated);
 }
 
-TEST(DefaultProfile, DeviceScalarsComeBeforeSharedOnes) {
-  EXPECT_DOUBLE_EQ(efficiency_of(cluster_of("h100")).sustained, 0.92);
-  EXPECT_DOUBLE_EQ(efficiency_of(cluster_of("b200")).sustained, 0.93);
-  EXPECT_DOUBLE_EQ(efficiency_of(cluster_of("h100")).kernel_gap.value, 2e-6);
+TEST(Profile, DeviceScalarsComeBeforeSharedOnes) {
+  const hw::Node profile = default_profile().with({{"/shared/scalars/sustained/value", 0.71},
+                                                   {"/devices/h100/scalars/sustained/value", 0.72},
+                                                   {"/devices/b200/scalars/sustained/value", 0.73},
+                                                   {"/shared/scalars/kernel_gap_us/value", 3.5}});
+  const auto found = [&](const char* machine) { return hw::parse_efficiency(profile, cluster_of(machine)); };
+  EXPECT_DOUBLE_EQ(found("h100").sustained, 0.72);
+  EXPECT_DOUBLE_EQ(found("b200").sustained, 0.73);
+  EXPECT_DOUBLE_EQ(found("h100").kernel_gap.value, 3.5e-6);
+  hw::Cluster unknown = cluster_of("h100");
+  unknown.name = "unheard-of";
+  EXPECT_DOUBLE_EQ(hw::parse_efficiency(profile, unknown).sustained, 0.71);
+}
+
+// By hand: 1.5 times 0.4 is 0.6, times 0.8 more than the memory has: 1.
+TEST(OnStack, WhatOneStackNeeds) {
+  hw::Efficiency shared;
+  shared.pointwise_forward.fill(0.4);
+  shared.pointwise_backward.fill(0.8);
+  shared.host_op_factor = 1.1;
+  shared.stacks = {{"other", 3, 3}, {"mine", 1.5, 2}};
+  const hw::Efficiency mine = hw::on_stack(shared, "mine");
+  for (const double fraction : mine.pointwise_forward) EXPECT_DOUBLE_EQ(fraction, 0.6);
+  for (const double fraction : mine.pointwise_backward) EXPECT_DOUBLE_EQ(fraction, 1);
+  EXPECT_DOUBLE_EQ(mine.host_op_factor, 2.2);
+  const hw::Efficiency unknown = hw::on_stack(shared, "unheard-of");
+  EXPECT_EQ(unknown.pointwise_forward, shared.pointwise_forward);
+  EXPECT_EQ(unknown.pointwise_backward, shared.pointwise_backward);
+  EXPECT_EQ(unknown.host_op_factor, shared.host_op_factor);
+}
+
+TEST(OnStack, ReadFromTheProfile) {
+  const hw::Node profile =
+      default_profile().with({{"/stacks/automodel/pointwise/value", 0.75}, {"/stacks/automodel/host/value", 1.25}});
+  const hw::Efficiency found = hw::parse_efficiency(profile, cluster_of("h100"));
+  const hw::Efficiency there = hw::on_stack(found, "automodel");
+  EXPECT_DOUBLE_EQ(there.pointwise_forward[0] / found.pointwise_forward[0], 0.75);
+  EXPECT_DOUBLE_EQ(there.host_op_factor / found.host_op_factor, 1.25);
 }
 
 // By hand: a machine that no profile knows runs at fractions of its datasheet, and says so.

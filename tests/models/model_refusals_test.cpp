@@ -107,6 +107,19 @@ TEST(ModelRefusals, Experts) {
             "m.json: /num_nextn_predict_layers: must be at most 16, got 99");
 }
 
+TEST(ModelRefusals, GroupsOfExperts) {
+  const auto grouped = [](const std::string& keys) {
+    return refusal(changed(kDeepseek, "replace\":1", "replace\":1," + keys));
+  };
+  EXPECT_EQ(grouped(R"("n_group":4,"topk_group":2)"), "accepted");
+  EXPECT_EQ(grouped(R"("n_group":3)"), "m.json: /n_group: must divide n_routed_experts (8), got 3");
+  EXPECT_EQ(grouped(R"("n_group":4,"topk_group":5)"), "m.json: /topk_group: must be at most n_group (4), got 5");
+  EXPECT_EQ(grouped(R"("topk_group":2)"), "m.json: /topk_group: must be at most n_group (1), got 2");
+  EXPECT_EQ(grouped(R"("n_group":8,"topk_group":1)"),
+            "m.json: /topk_group: must hold num_experts_per_tok (2) experts, got 1");
+  EXPECT_EQ(grouped(R"("n_group":-2)"), "m.json: /n_group: must be a non-negative integer, got -2");
+}
+
 TEST(ModelRefusals, Hybrid) {
   EXPECT_EQ(refusal(changed(kNemotron, "M*E", "MXE")),
             "m.json: /hybrid_override_pattern: must consist of M (Mamba-2), * (attention), E (experts) and - (MLP), "

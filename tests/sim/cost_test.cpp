@@ -150,7 +150,7 @@ TEST(GroupedGemmCost, DeepGemmTable) {
   const models::GroupedGemm wide{.groups = 4, .rows = 32768, .n = 4096, .k = 7168, .operand = DType::fp8_block};
   const models::GroupedGemm narrow{.groups = 4, .rows = 32768, .n = 7168, .k = 2048, .operand = DType::fp8_block};
   EXPECT_NEAR(tflops(machine, wide) / 1346, 1, 0.12);
-  EXPECT_NEAR(tflops(machine, narrow) / 1214, 1, 0.17);
+  EXPECT_NEAR(tflops(machine, narrow) / 1214, 1, 0.12);
 }
 
 // Groups of few rows suffer: TensorRT-LLM fused MoE on GB300 bf16 reaches 381 of 1843 TFLOP/s at 64-256 rows a group.
@@ -256,8 +256,39 @@ TEST(AttentionCost, SlidingWindow) {
                            .mask = Mask::window};
     EXPECT_NEAR(price(machine, work).time.value * 1e6 / kForward[i], 1, 0.22) << i;
     work.backward = true;
-    EXPECT_NEAR(price(machine, work).time.value * 1e6 / kBackward[i], 1, 0.22) << i;
+    EXPECT_NEAR(price(machine, work).time.value * 1e6 / kBackward[i], 1, 0.2) << i;
   }
+}
+
+// The same shapes in fp8 backward: 1731 us at 4k and 6176 us at 8k, as if there was no window. The causal triangle is
+// priced, 23 and 31 % short: the share of the rate that head dim 64 reaches is known of 16 bits only.
+TEST(AttentionCost, QuantisedBackwardComputesWhatTheWindowHides) {
+  const Machine machine = burst_machine("gb200");
+  models::Attention work{.batch = 2,
+                         .queries = 4096,
+                         .keys = 4096,
+                         .heads = 128,
+                         .kv_heads = 128,
+                         .qk_dim = 64,
+                         .v_dim = 64,
+                         .window = 128,
+                         .mask = Mask::window,
+                         .backward = true,
+                         .operand = DType::fp8};
+  const double at_4k = price(machine, work).time.value * 1e6;
+  models::Attention causal = work;
+  causal.mask = Mask::causal;
+  EXPECT_NEAR(at_4k / (price(machine, causal).time.value * 1e6), 1, 0.001);
+  work.queries = work.keys = 8192;
+  const double at_8k = price(machine, work).time.value * 1e6;
+  EXPECT_NEAR(at_4k / 1731, 1, 0.3);
+  EXPECT_NEAR(at_8k / 6176, 1, 0.32);
+  // Twice, if the window was made use of.
+  EXPECT_GT(at_8k / at_4k, 3);
+  EXPECT_LT(at_8k / at_4k, 4);
+  // Forward kernels skip what the window hides.
+  work.backward = false;
+  EXPECT_LT(price(machine, work).time.value * 1e6, 0.2 * at_8k);
 }
 
 // FlashAttention 2 forward, d 128, TFLOP/s. H100 fp16: causal 260, 319, 335 at 1k, 4k, 16k, full 370 at 16k (arXiv
