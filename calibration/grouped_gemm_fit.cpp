@@ -162,16 +162,6 @@ FamilyFit fit_grouped_gemms(const OperatorTables& tables, const GemmCurves& curv
       one.kind = hw::name(type);
       fit.curves.push_back(one);
     }
-    if (type != hw::DType::bf16) continue;
-    fit.scalars.emplace_back("/shared/scalars/grouped_bandwidth",
-                             Members()
-                                 .number("value", std::exp(p[kBandwidth]), 3)
-                                 .text("source", "operator tables: fused MoE layers in bf16, all machines")
-                                 .text("data", std::to_string(total.fitted.count) + " layers; held-out median error " +
-                                                   rounded(100 * total.held_out.median, 2) + " %, p90 " +
-                                                   rounded(100 * total.held_out.p90, 2) + " %")
-                                 .text("date", tables.date)
-                                 .node());
   }
   return fit;
 }

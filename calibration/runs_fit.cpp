@@ -18,7 +18,7 @@ constexpr double kLeastScale = 0.02;    ///< log error that step times repeat to
 constexpr double kDifference = 0.4;     ///< prior standard deviations that derivatives are taken over
 constexpr double kIdentified = 0.7;     ///< posterior over prior standard deviation below which data tell something
 constexpr double kInterval80 = 1.2816;  ///< standard normal quantile
-constexpr int kIterations = 12, kIterationsOfPart = 12;
+constexpr int kIterations = 12, kIterationsOfPart = 6;
 constexpr int kAttempts = 5;
 constexpr double kDamped = 8;  ///< factor of the damping after a step that did not help (Marquardt)
 
@@ -32,12 +32,7 @@ std::vector<std::string> keys_of(const std::string& pointer) {
   return keys;
 }
 
-/// The value at a JSON pointer.
-double number_at(const hw::Node& root, const std::string& pointer) {
-  hw::Node node = root;
-  for (const std::string& key : keys_of(pointer)) node = node.at(key);
-  return node.number();
-}
+double number_at(const hw::Node& root, const std::string& pointer) { return node_at(root, pointer).number(); }
 
 /// Appends the pointers that `keys` from `at` on stand for; `*` is every key that leads on.
 void expand(const hw::Node& node, std::span<const std::string> keys, const std::string& here,
@@ -136,6 +131,12 @@ void hold(Normal& normal, const std::vector<bool>& free) {
 
 }  // namespace
 
+hw::Node node_at(const hw::Node& root, const std::string& pointer) {
+  hw::Node node = root;
+  for (const std::string& key : keys_of(pointer)) node = node.at(key);
+  return node;
+}
+
 std::vector<FitParameter> parse_fit_plan(const hw::Node& plan, const hw::Node& profile) {
   plan.only({"parameters", "about"});
   std::vector<FitParameter> parameters;
@@ -146,7 +147,6 @@ std::vector<FitParameter> parse_fit_plan(const hw::Node& plan, const hw::Node& p
       const std::size_t known = parameter.values.size();
       expand(profile, keys_of(value.text()), "", parameter.values);
       if (parameter.values.size() == known) value.fail("must point to numbers of " + profile.file());
-      for (const std::string& pointer : parameter.values) number_at(profile, pointer);
     }
     if (parameter.values.empty()) node.at("values").fail("must not be empty");
     parameter.adds = node.has("added_spread");
@@ -155,6 +155,13 @@ std::vector<FitParameter> parse_fit_plan(const hw::Node& plan, const hw::Node& p
     if (const auto lowest = node.find("lowest")) parameter.lowest = lowest->number();
     if (const auto highest = node.find("highest")) parameter.highest = highest->number();
     if (parameter.lowest > parameter.highest) node.at("lowest").fail("must not be above highest");
+    for (const std::string& pointer : parameter.values) {
+      const double prior = number_at(profile, pointer);
+      if (prior < parameter.lowest)
+        node.at("lowest").fail("must not be above the prior, " + pointer + " of " + profile.file());
+      if (prior > parameter.highest)
+        node.at("highest").fail("must not be below the prior, " + pointer + " of " + profile.file());
+    }
     parameters.push_back(std::move(parameter));
   }
   if (parameters.empty()) plan.at("parameters").fail("must not be empty");
@@ -169,7 +176,7 @@ RunsFitter::RunsFitter(const MeasuredRuns& runs, const hw::Node& prior, std::vec
   const std::vector<bool> free(parameters_.size(), true);
   best_ = solve(every, Vector(parameters_.size(), 0.0), {}, free, true, kIterations);
   derivatives_ = derivatives_at(best_, errors_at(best_));
-  all_ = settle(every, best_, true);
+  all_ = settle(every, best_, derivatives_, true);
 }
 
 /// Parameters that move the same number do so one after another, in the order of the plan.
@@ -242,26 +249,30 @@ RunsFitter::Vector RunsFitter::solve(std::span<const std::size_t> runs, Vector x
 
 RunsFit RunsFitter::fit(std::span<const std::size_t> runs) const {
   const std::vector<bool> free(parameters_.size(), true);
-  return settle(runs, solve(runs, best_, derivatives_, free, false, kIterationsOfPart), false);
+  const Vector x = solve(runs, best_, derivatives_, free, false, kIterationsOfPart);
+  // What was learnt at the best fit of all runs would let those that are left out speak.
+  return settle(runs, x, derivatives_at(x, errors_at(x)), false);
 }
 
 /// Puts the parameters that the data do not tell back at their priors, and fits the others again.
-RunsFit RunsFitter::settle(std::span<const std::size_t> runs, Vector x, bool renew) const {
-  const Vector deviations = deviations_at(runs, x);
+RunsFit RunsFitter::settle(std::span<const std::size_t> runs, Vector x, const std::vector<Vector>& derivatives,
+                           bool renew) const {
+  const Vector deviations = deviations_at(runs, x, derivatives);
   std::vector<bool> identified;
   for (std::size_t i = 0; i < x.size(); ++i) {
     identified.push_back(deviations[i] < kIdentified);
     if (!identified.back()) x[i] = 0;
   }
-  x = solve(runs, std::move(x), derivatives_, identified, renew, kIterationsOfPart);
-  return describe(runs, x, deviations_at(runs, x), identified);
+  x = solve(runs, std::move(x), derivatives, identified, renew, kIterationsOfPart);
+  return describe(runs, x, deviations_at(runs, x, derivatives), identified);
 }
 
 /// Of each parameter's posterior, in standard deviations of its prior.
-RunsFitter::Vector RunsFitter::deviations_at(std::span<const std::size_t> runs, const Vector& x) const {
+RunsFitter::Vector RunsFitter::deviations_at(std::span<const std::size_t> runs, const Vector& x,
+                                             const std::vector<Vector>& derivatives) const {
   const Vector errors = errors_at(x);
   const auto n = static_cast<Eigen::Index>(x.size());
-  const Eigen::MatrixXd covariance = normal_equations(derivatives_, errors, runs, robust_scale(errors, runs), x)
+  const Eigen::MatrixXd covariance = normal_equations(derivatives, errors, runs, robust_scale(errors, runs), x)
                                          .matrix.ldlt()
                                          .solve(Eigen::MatrixXd::Identity(n, n));
   Vector deviations;

@@ -22,6 +22,9 @@ struct FitParameter {
   std::string why;
 };
 
+/// The value at a JSON pointer (objects only). Throws InputError.
+hw::Node node_at(const hw::Node& root, const std::string& pointer);
+
 /// docs/calibration.md. Throws InputError, also where `profile` has not what the plan moves.
 std::vector<FitParameter> parse_fit_plan(const hw::Node& plan, const hw::Node& profile);
 
@@ -52,7 +55,7 @@ class RunsFitter {
   /// The fit to all rows.
   const RunsFit& all() const { return all_; }
   /// The fit to the runs (indices of MeasuredRuns::runs()) alone. It starts at the fit to all and keeps its
-  /// derivatives, but only errors of these runs count.
+  /// derivatives until it settles, but only errors of these runs count.
   RunsFit fit(std::span<const std::size_t> runs) const;
 
  private:
@@ -64,8 +67,9 @@ class RunsFitter {
   std::vector<Vector> derivatives_at(const Vector& x, const Vector& errors) const;
   Vector solve(std::span<const std::size_t> runs, Vector x, std::vector<Vector> derivatives,
                const std::vector<bool>& free, bool renew, int iterations) const;
-  RunsFit settle(std::span<const std::size_t> runs, Vector x, bool renew) const;
-  Vector deviations_at(std::span<const std::size_t> runs, const Vector& x) const;
+  RunsFit settle(std::span<const std::size_t> runs, Vector x, const std::vector<Vector>& derivatives, bool renew) const;
+  Vector deviations_at(std::span<const std::size_t> runs, const Vector& x,
+                       const std::vector<Vector>& derivatives) const;
   RunsFit describe(std::span<const std::size_t> runs, const Vector& x, const Vector& deviations,
                    const std::vector<bool>& identified) const;
 

@@ -214,7 +214,8 @@ Answer run(int argc, const char* const* argv) {
   if (verbs.front()->get_name() == "predict") return predict(options.predict, data);
   if (verbs.front()->get_name() == "calibrate") {
     if (verbs.front()->got_subcommand("ops")) return calibrate_ops(options.calibrate_ops, data);
-    return calibrate_runs(options.calibrate_runs, data);
+    if (verbs.front()->got_subcommand("runs")) return calibrate_runs(options.calibrate_runs, data);
+    return {.status = kBadInput, .diagnostics = verbs.front()->help()};
   }
   if (verbs.front()->get_name() == "train") return train(options.train, data);
   return validate(options.validate, data, {argv + 1, argv + argc});

@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
-#include <ctime>
 #include <filesystem>
 #include <map>
 #include <string_view>
@@ -34,13 +32,6 @@ std::map<std::string, hw::Cluster> read_machines(const models::DataDirectory& da
     machines.emplace(machine.name, std::move(machine));
   }
   return machines;
-}
-
-std::string today() {
-  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  return fmt::format("{:04}-{:02}-{:02}", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday);
 }
 
 std::string errors_text(const calibration::FitErrors& errors) {

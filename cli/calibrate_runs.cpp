@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <map>
 
 #include "calibration/conformal.h"
 #include "calibration/cross_validation.h"
@@ -55,14 +56,42 @@ std::string fit_json(const calibration::RunsFit& fit) {
   return json.end_array().end_object().text();
 }
 
-hw::Node with_intervals(const calibration::MeasuredRuns& runs, const calibration::RunsFitter& fitter) {
+std::string first_refusal(const calibration::MeasuredRuns& runs) {
+  for (const calibration::ValidatedRow& row : runs.rows())
+    if (!row.refused.empty()) return row.refused;
+  return "";
+}
+
+/// Where a number's source stands: beside `value`, or in the object that holds the list of numbers.
+std::string source_of(const std::string& pointer) {
+  const std::string holder = pointer.substr(0, pointer.rfind('/'));
+  if (pointer.ends_with("/value")) return holder + "/source";
+  if (pointer.starts_with("/shared/pointwise/")) return "/shared/pointwise/source";
+  return holder + "/source";
+}
+
+/// The fitted profile with its name, and the origin of each number that was fitted.
+hw::Node documented(const calibration::RunsFit& fit, const hw::Node& prior, const std::string& name) {
+  const std::string date = today();
+  std::map<std::string, hw::Node::Value> texts{{"/profile", name}, {"/date", date}};
+  for (const calibration::FittedParameter& fitted : fit.parameters) {
+    if (!fitted.identified) continue;
+    for (const std::string& pointer : fitted.parameter.values) {
+      const std::string source = source_of(pointer);
+      texts[source] = fmt::format("fitted {} to {} step times with the others; before: {}", date, fit.rows,
+                                  calibration::node_at(prior, source).text());
+    }
+  }
+  return fit.profile.with({texts.begin(), texts.end()});
+}
+
+hw::Node with_intervals(const calibration::MeasuredRuns& runs, const calibration::RunsFitter& fitter,
+                        const hw::Node& profile) {
   std::vector<calibration::CrossValidation> cross;
   for (const char* key : {"layout", "model", "system", "framework"})
     cross.push_back(calibration::cross_validate(runs, fitter, key, sim::Tier::closed_form));
-  const std::string source =
-      "residuals of " + std::to_string(fitter.all().rows) + " step times, each left out of the fit";
-  return hw::replaced(fitter.all().profile,
-                      {{"/intervals", calibration::intervals_node(calibration::intervals_of(cross), source)}});
+  const std::string source = fmt::format("residuals of {} step times, each left out of the fit", fitter.all().rows);
+  return hw::replaced(profile, {{"/intervals", calibration::intervals_node(calibration::intervals_of(cross), source)}});
 }
 
 }  // namespace
@@ -74,10 +103,19 @@ Answer calibrate_runs(const CalibrateRunsOptions& options, const models::DataDir
   models::Library library(data);
   const std::vector<std::filesystem::path> files(options.files.begin(), options.files.end());
   const calibration::MeasuredRuns runs(files, library);
+  if (runs.runs().empty())
+    throw hw::InputError("calibrate runs: no row can be used, the first because of " + first_refusal(runs));
   const calibration::RunsFitter fitter(runs, prior, plan);
   Answer answer{.out = fit_text(fitter.all(), page_width())};
-  const hw::Node profile = options.intervals ? with_intervals(runs, fitter) : fitter.all().profile;
-  if (!options.out.empty()) write_file(options.out, profile.pretty());
+  const std::size_t refused = runs.rows().size() - runs.runs().size();
+  if (refused > 0)
+    answer.diagnostics = std::to_string(refused) + " rows not used: stepcast validate says why, the first because of " +
+                         first_refusal(runs) + "\n";
+  if (!options.out.empty()) {
+    hw::Node profile = documented(fitter.all(), prior, std::filesystem::path(options.out).stem().string());
+    if (options.intervals) profile = with_intervals(runs, fitter, profile);
+    write_file(options.out, profile.pretty());
+  }
   place_json(options.json, fit_json(fitter.all()), answer.out);
   return answer;
 }

@@ -39,6 +39,9 @@ std::optional<double> parse_limit(std::string_view text) {
 void check_keys(const std::string& flag, const std::vector<std::string>& stated,
                 std::span<const std::string_view> known) {
   const std::vector<std::string> keys(known.begin(), known.end());
+  for (auto key = stated.begin(); key != stated.end(); ++key)
+    if (std::find(stated.begin(), key, *key) != key)
+      throw hw::InputError(flag + ": must name each key once, got " + hw::shortened(hw::printable(*key)) + " twice");
   for (const std::string& key : stated) {
     if (std::find(keys.begin(), keys.end(), key) != keys.end()) continue;
     const auto meant = hw::nearest(key, keys);

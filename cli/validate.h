@@ -61,6 +61,7 @@ std::string validation_markdown(const Validation& validation, const std::vector<
 
 /// Errors of rows that refits have not seen, and coverage of the intervals, beside those of `rows`. Empty without any.
 std::vector<TextTable> cross_validation_tables(const Validation& validation);
+std::string cross_validation_meaning(const Validation& validation);
 
 /// Tables that text and Markdown share.
 TextTable overall_table(const calibration::Summary& summary);

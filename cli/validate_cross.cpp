@@ -71,4 +71,12 @@ std::vector<TextTable> cross_validation_tables(const Validation& validation) {
           table_of("80 % interval covers", validation, {"family", "system", "framework"}, coverage_cell)};
 }
 
+std::string cross_validation_meaning(const Validation& validation) {
+  return fmt::format(
+      "Each column leaves out one value of its key after the other (in brackets: how many), fits {} parameters to the "
+      "other rows and predicts those left out. layout: a fifth of the configurations, by hash, with all their rows. "
+      "Intervals come from the residuals of the other folds.",
+      validation.fitted_parameters);
+}
+
 }  // namespace cli

@@ -76,6 +76,12 @@ std::string refused_rows(const Validation& validation) {
   return table.empty() ? "None.\n" : table.markdown();
 }
 
+std::string cross_validation_markdown(const Validation& validation) {
+  std::string out = "\n## Rows that the fit has not seen\n\n" + cross_validation_meaning(validation) + "\n";
+  for (const TextTable& table : cross_validation_tables(validation)) out += "\n" + table.markdown();
+  return out;
+}
+
 /// File names that travel, in place of the paths that a grouping by file has.
 Validation::Grouping travelling_names(Validation::Grouping grouping) {
   if (grouping.key != "file") return grouping;
@@ -90,6 +96,7 @@ std::string validation_markdown(const Validation& validation, const std::vector<
                     "\n```\n\nPercentages throughout. " + std::string(kFiguresMeaning) +
                     " Percentiles interpolate linearly between order statistics.\n\n## All rows\n\n" +
                     overall_table(validation.summary).markdown();
+  if (!validation.left_out.empty()) out += cross_validation_markdown(validation);
   for (const Validation::Grouping& grouping : validation.groupings)
     out += "\n## By " + grouping.key + "\n\n" + grouping_table(travelling_names(grouping)).markdown();
   out += fmt::format("\n## The {} rows that are furthest off\n\n", kWorstRows);

@@ -54,6 +54,7 @@ std::string validation_text(const Validation& validation, const PageWidth& width
     out += "\n" + grouping_table(grouping).text(width.table);
   }
   for (const TextTable& table : cross_validation_tables(validation)) out += "\n" + table.text(width.table);
+  if (!validation.left_out.empty()) out += paragraph("", cross_validation_meaning(validation), width.prose);
   out += "\n" + overall_table(validation.summary).text(width.table);
   return out + paragraph("", kFiguresMeaning, width.prose);
 }

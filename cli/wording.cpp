@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <chrono>
 #include <cmath>
+#include <ctime>
 #include <utility>
 
 namespace cli {
@@ -72,6 +74,13 @@ std::string percent_text(double ratio) { return percent_number(ratio) + " %"; }
 std::string percent_number(double ratio) { return fmt::format("{:.1f}", 100 * ratio); }
 std::string signed_percent_number(double ratio) { return fmt::format("{:+.1f}", 100 * ratio); }
 std::string gib_number(hw::Bytes bytes) { return fmt::format("{:.2f}", hw::to_gib(bytes)); }
+
+std::string today() {
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  return fmt::format("{:04}-{:02}-{:02}", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday);
+}
 
 std::string grouped(double value) {
   std::string digits = fmt::format("{:.0f}", value);

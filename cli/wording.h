@@ -23,6 +23,8 @@ std::string gib_number(hw::Bytes bytes);
 std::string four_digits(double value);
 /// `1,024,000`
 std::string grouped(double value);
+/// `2026-11-25`, UTC
+std::string today();
 
 std::string_view name(models::Precision precision);
 std::string_view name(models::Task task);

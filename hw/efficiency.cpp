@@ -316,7 +316,6 @@ class Scalars {
                "input_grad_rate",
                "weight_grad_rate",
                "grouped_rate",
-               "grouped_bandwidth",
                "fused_grouped_rate",
                "grouped_extra_rows",
                "grouped_quantised_rate",
@@ -370,7 +369,6 @@ void read_device_scalars(const Scalars& in, Efficiency& out) {
   out.input_grad_rate = in.positive("input_grad_rate");
   out.weight_grad_rate = in.positive("weight_grad_rate");
   out.grouped_rate = in.positive("grouped_rate");
-  out.grouped_bandwidth = in.positive("grouped_bandwidth");
   out.fused_grouped_rate = in.positive("fused_grouped_rate");
   out.grouped_extra_rows = in.value("grouped_extra_rows").non_negative();
   out.grouped_quantised_rate = in.positive("grouped_quantised_rate");

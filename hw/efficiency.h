@@ -84,7 +84,6 @@ struct Efficiency {
   double sustained = 1;                            ///< math rate over minutes against the tables' bursts (power limit)
   double input_grad_rate = 1, weight_grad_rate = 1;  ///< GEMM rates relative to forward
   double grouped_rate = 1;                           ///< grouped GEMM relative to a dense GEMM of all its rows
-  double grouped_bandwidth = 1;                      ///< of its operands, likewise
   double fused_grouped_rate = 1;                     ///< likewise with activation and casts inside
   double grouped_extra_rows = 0;      ///< rows that a group of a grouped GEMM costs beyond its own: its last tile
   double grouped_quantised_rate = 1;  ///< grouped GEMM in 8 bits and below against its dense curve, relative to bf16

@@ -111,6 +111,7 @@ void read_moe(const Node& moe, RunDraft& draft) {
     traits.capacity_factor = 1;
     draft.assume("tokens are dropped (moe.dropless false) without a stated capacity factor: taken as 1");
   }
+  if (draft.drops_tokens) traits.sync_per_dispatch = false;  // all sizes are known beforehand
 }
 
 }  // namespace models

@@ -186,6 +186,7 @@ void read_cuda_graph(RunDraft& draft) {
   Traits& traits = draft.run.traits;
   traits.graphed_host = draft.run.graph.full_iteration;
   // A captured step cannot wait for the device: counts stay there.
+  if (draft.run.graph.layer) traits.sync_per_dispatch = false;
   if (traits.graphed_host) traits.sync_per_dispatch = traits.sync_per_microbatch = false;
 }
 

@@ -107,13 +107,12 @@ Price grouped_gemm_cost(const models::GroupedGemm& work, models::OpSize size, co
   price.ideal = roofline(cluster.gpu, work.operand, size.flops, size.bytes);
   price.origin = curve.origin;
   const double waste = tile_waste(work, efficiency);
-  const hw::Bytes streamed = size.bytes / efficiency.grouped_bandwidth;
   switch (work.kernel) {
     case models::ExpertGemm::grouped:
-      price.time = gemm_time(curve, waste * size.flops, streamed, factor * efficiency.grouped_rate);
+      price.time = gemm_time(curve, waste * size.flops, size.bytes, factor * efficiency.grouped_rate);
       break;
     case models::ExpertGemm::fused_grouped:
-      price.time = gemm_time(curve, waste * size.flops, streamed, factor * efficiency.fused_grouped_rate);
+      price.time = gemm_time(curve, waste * size.flops, size.bytes, factor * efficiency.fused_grouped_rate);
       break;
     case models::ExpertGemm::loop:
       price.time =

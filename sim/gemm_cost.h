@@ -35,8 +35,7 @@ Price gemm_cost(const models::Gemm& work, models::OpSize size, const hw::Cluster
                 const hw::Efficiency& efficiency);
 
 /// All local experts' GEMMs. grouped, fused_grouped: one launch on the dense curve at the grouped rate; each group's
-/// last tile of 128 rows is half full on average (a weight gradient contracts over the rows and has no such tile), and
-/// operands stream at grouped_bandwidth of the dense curve's.
+/// last tile of 128 rows is half full on average (a weight gradient contracts over the rows and has no such tile).
 /// loop: one GEMM after another, each of rows / groups.
 ///   size  as for gemm_cost, of all groups together
 Price grouped_gemm_cost(const models::GroupedGemm& work, models::OpSize size, const hw::Cluster& cluster,
