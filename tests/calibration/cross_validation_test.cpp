@@ -61,11 +61,21 @@ TEST(CrossValidation, EveryRowIsPredictedByAFitWithoutIt) {
       if (!cross.rows[i].is_predicted() || cross.folds == 1) continue;
       EXPECT_NEAR(cross.rows[i].predicted / cross.rows[i].measured, 1, 0.04) << key << " " << cross.rows[i].id;
     }
-    if (key == "model") EXPECT_EQ(cross.folds, static_cast<int>(models.size()));
-    if (key == "system") EXPECT_EQ(cross.folds, static_cast<int>(systems.size()));
-    if (key == "framework") EXPECT_EQ(cross.folds, static_cast<int>(frameworks.size()));
-    if (key == "framework-model") EXPECT_EQ(cross.folds, static_cast<int>(pairs.size()));
-    if (key == "file") EXPECT_EQ(cross.folds, 1);
+    if (key == "model") {
+      EXPECT_EQ(cross.folds, static_cast<int>(models.size()));
+    }
+    if (key == "system") {
+      EXPECT_EQ(cross.folds, static_cast<int>(systems.size()));
+    }
+    if (key == "framework") {
+      EXPECT_EQ(cross.folds, static_cast<int>(frameworks.size()));
+    }
+    if (key == "framework-model") {
+      EXPECT_EQ(cross.folds, static_cast<int>(pairs.size()));
+    }
+    if (key == "file") {
+      EXPECT_EQ(cross.folds, 1);
+    }
     if (key == "layout") {
       EXPECT_GT(cross.folds, 1);
       EXPECT_LE(cross.folds, 5);

@@ -40,6 +40,38 @@ TEST(RunTraits, UnknownKeysOfOpenObjectsAreListed) {
                                       "moe.dispatcher = mok", "extra.seed", "cuda_graph.scope.0 = loss"}));
 }
 
+/// A run of 256 GPUs of `system` in Megatron-Bridge `release`.
+Run bridge_run(const std::string& system, const std::string& release, const std::string& keys) {
+  Library library({STEPCAST_SOURCE_DIR});
+  const std::string text =
+      R"({"model": "qwen3-235b-a22b", "precision": "bf16", "framework": "megatron-bridge", "gpus": 256,
+      "seq_len": 4096, "gbs": 2048, "mbs": 1, "pp": 8, "ep": 8, "system": ")" +
+      system + R"(", "release": ")" + release + "\"" + keys + "}";
+  return parse_run(hw::Node::parse(text, "run.json"), library, false);
+}
+
+// Two in three of Megatron-Bridge's recipes for mixtures of experts on Blackwell capture these modules.
+TEST(RunTraits, GraphsThatAreNotStated) {
+  const CudaGraph assumed = bridge_run("gb200", "26.02", "").graph;
+  EXPECT_TRUE(assumed.attention && assumed.moe_router && assumed.moe_preprocess);
+  EXPECT_FALSE(assumed.layer || assumed.full_iteration);
+  EXPECT_FALSE(bridge_run("gb200", "26.02", R"(, "cuda_graph": "none")").graph.attention);
+  EXPECT_FALSE(bridge_run("h100", "26.02", "").graph.attention);
+  const auto padded = bridge_run("b200", "25.09", R"(, "moe": {"dropless": false})");
+  EXPECT_TRUE(padded.graph.layer);
+  EXPECT_FALSE(padded.traits.sync_per_dispatch);
+  EXPECT_TRUE(assumes(padded, "cuda_graph not stated: whole layers, as most recipes of stack megatron-bridge have it"));
+}
+
+// Recipes of 25.11: HybridEP on NVL72, all-to-all elsewhere.
+TEST(RunTraits, DispatchersThatAreNotStated) {
+  EXPECT_EQ(bridge_run("gb200", "25.11", "").traits.dispatcher, Dispatcher::hybridep);
+  EXPECT_EQ(bridge_run("gb200", "25.09", "").traits.dispatcher, Dispatcher::all_to_all);
+  EXPECT_EQ(bridge_run("b200", "25.11", "").traits.dispatcher, Dispatcher::all_to_all);
+  EXPECT_EQ(bridge_run("gb200", "25.11", R"(, "moe": {"dispatcher": "alltoall"})").traits.dispatcher,
+            Dispatcher::all_to_all);
+}
+
 // Megatron-LM's arguments: "If enabling EP A2A overlap, virtual_pipeline_model_parallel_size must be specified when
 // pipeline_model_parallel_size > 1".
 TEST(RunTraits, ExpertExchangesOverlapInPipelinesOfVirtualStagesOnly) {
