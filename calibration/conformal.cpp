@@ -14,7 +14,8 @@ namespace calibration {
 namespace {
 
 constexpr double kCovered = 0.8;
-constexpr std::size_t kFew = 20;  ///< rows of a family below which it is at least as wide as all together
+constexpr double kLeastWidth = 1e-4;  ///< that four decimals can say
+constexpr std::size_t kFew = 20;      ///< rows of a family below which it is at least as wide as all together
 constexpr std::array<std::string_view, 3> kFamilies = {"dense", "moe", "dit"};
 
 std::size_t family_of(const ValidatedRow& row) {
@@ -79,7 +80,8 @@ std::string names_text(const std::vector<std::string>& names) {
 
 std::string widths_text(const hw::Intervals::Widths& widths) {
   char text[96];
-  std::snprintf(text, sizeof text, R"({"dense": %.4f, "moe": %.4f, "dit": %.4f})", widths[0], widths[1], widths[2]);
+  std::snprintf(text, sizeof text, R"({"dense": %.4f, "moe": %.4f, "dit": %.4f})", std::max(widths[0], kLeastWidth),
+                std::max(widths[1], kLeastWidth), std::max(widths[2], kLeastWidth));
   return text;
 }
 
@@ -90,7 +92,6 @@ void fill_intervals(CrossValidation& cross) {
     std::vector<const ValidatedRow*> others;
     for (std::size_t i = 0; i < cross.rows.size(); ++i)
       if (cross.rows[i].is_predicted() && cross.fold[i] != fold) others.push_back(&cross.rows[i]);
-    if (others.empty()) continue;
     const Learned learned = learn(others);
     for (std::size_t i = 0; i < cross.rows.size(); ++i) {
       ValidatedRow& row = cross.rows[i];

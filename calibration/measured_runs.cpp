@@ -55,7 +55,7 @@ void fill_run(const models::Run& run, ValidatedRow& row) {
   row.derived = run.measured->derived;
 }
 
-void fill_prediction(const sim::Prediction& prediction, ValidatedRow& row) {
+void fill_prediction(const sim::Prediction& prediction, bool is_partly_understood, ValidatedRow& row) {
   const double step = prediction.step_time.value;
   if (!std::isfinite(step) || step <= 0) {
     row.refused = row.file + ":" + std::to_string(row.line) + ": /: the predicted step time is not a positive number";
@@ -67,11 +67,12 @@ void fill_prediction(const sim::Prediction& prediction, ValidatedRow& row) {
   row.at_full_mfu = prediction.mfu * prediction.step_time;
   row.memory_predicted = prediction.memory.peak;
   row.memory_available = prediction.memory.available;
-  row.assumed = !prediction.assumed.empty();
+  row.assumed = !prediction.assumed.empty() || is_partly_understood;
 }
 
 /// Keys that do not say how a run was configured.
-constexpr std::string_view kNotConfiguration[] = {"id", "release", "notes", "source", "trust", "measured"};
+constexpr std::string_view kNotConfiguration[] = {"id",    "release",  "notes",        "source",
+                                                  "trust", "measured", "hardware_note"};
 
 std::string configuration_of(const hw::Node& node) {
   std::map<std::string, std::string> keys;
@@ -127,7 +128,8 @@ Efficiencies efficiencies_of(const MeasuredRuns& runs, const hw::Node& profile) 
 }
 
 void predict_row(const MeasuredRun& run, const Efficiencies& efficiencies, sim::Tier tier, ValidatedRow& row) {
-  fill_prediction(sim::predict(run.run(), run.lowered.program, efficiencies.at(run.system), tier), row);
+  fill_prediction(sim::predict(run.run(), run.lowered.program, efficiencies.at(run.system), tier),
+                  !run.run().not_understood.empty(), row);
 }
 
 }  // namespace calibration

@@ -22,7 +22,7 @@ struct MeasuredRun {
   sim::LoweredRun lowered;
   const models::Run& run() const { return lowered.run; }
   std::string system;         ///< the row's `system` as JSON
-  std::string configuration;  ///< all that it says but id, release, notes, source, trust and what was measured
+  std::string configuration;  ///< all that it says but id, release, notes, source, trust, hardware_note and measured
   std::string release;        ///< empty: not stated
 };
 

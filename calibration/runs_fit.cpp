@@ -111,6 +111,7 @@ Normal normal_equations(const std::vector<std::vector<double>>& derivatives, con
   for (const std::size_t run : runs) {
     if (!std::isfinite(errors[run])) continue;
     for (Eigen::Index i = 0; i < n; ++i) row(i) = derivatives[static_cast<std::size_t>(i)][run];
+    if (!row.allFinite()) continue;
     const double weight = weight_of(errors[run], scale) / (scale * scale);
     normal.matrix += weight * row * row.transpose();
     normal.gradient += weight * errors[run] * row;
@@ -157,6 +158,8 @@ std::vector<FitParameter> parse_fit_plan(const hw::Node& plan, const hw::Node& p
     if (parameter.lowest > parameter.highest) node.at("lowest").fail("must not be above highest");
     for (const std::string& pointer : parameter.values) {
       const double prior = number_at(profile, pointer);
+      if (!parameter.adds && prior <= 0)
+        node.at("factor_spread").fail("must not move " + pointer + " of " + profile.file() + ", which is not positive");
       if (prior < parameter.lowest)
         node.at("lowest").fail("must not be above the prior, " + pointer + " of " + profile.file());
       if (prior > parameter.highest)

@@ -65,9 +65,9 @@ std::string first_refusal(const calibration::MeasuredRuns& runs) {
 /// Where a number's source stands: beside `value`, or in the object that holds the list of numbers.
 std::string source_of(const std::string& pointer) {
   const std::string holder = pointer.substr(0, pointer.rfind('/'));
-  if (pointer.ends_with("/value")) return holder + "/source";
-  if (pointer.starts_with("/shared/pointwise/")) return "/shared/pointwise/source";
-  return holder + "/source";
+  const std::size_t pointwise = pointer.find("/pointwise/");
+  if (pointwise == std::string::npos || pointer.ends_with("/value")) return holder + "/source";
+  return pointer.substr(0, pointwise) + "/pointwise/source";
 }
 
 /// The fitted profile with its name, and the origin of each number that was fitted.
@@ -98,8 +98,11 @@ hw::Node with_intervals(const calibration::MeasuredRuns& runs, const calibration
 
 Answer calibrate_runs(const CalibrateRunsOptions& options, const models::DataDirectory& data) {
   if (options.files.empty()) throw hw::InputError("calibrate runs: needs RUNS.jsonl, measured runs (docs/runs.md)");
+  if (options.intervals && options.out.empty()) throw hw::InputError("--intervals: needs --out PROFILE.json");
   const hw::Node prior = read_profile(options.prior, data);
   const std::vector<calibration::FitParameter> plan = read_fit_plan(options.plan, prior, data);
+  for (const calibration::FitParameter& parameter : plan)  // before minutes of work, not after
+    for (const std::string& pointer : parameter.values) calibration::node_at(prior, source_of(pointer)).text();
   models::Library library(data);
   const std::vector<std::filesystem::path> files(options.files.begin(), options.files.end());
   const calibration::MeasuredRuns runs(files, library);

@@ -276,9 +276,9 @@ class Derivation {
            work.function == Function::merge_attention || work.function == Function::expert_bias;
   }
 
-  /// The sums over rows and the products with the weights run on fp32 copies of dy: about 36 bytes an element where the
-  /// weights are in, 4 where not.
-  static constexpr float kBiasGradientPasses = 2.5F;
+  /// Passes over dy, of 2 bytes an element: sums over the rows of each expert read it twice. Behind fc2, products with
+  /// the weights and their sums run on fp32 copies: about 36 bytes an element.
+  static constexpr float kBiasGradient = 2, kWeightedBiasGradient = 18;
 
   /// One backward kernel: reads dy and what its function needs of the forward operands, writes the gradients of its
   /// inputs and adds to those of its weights.
@@ -286,7 +286,7 @@ class Derivation {
     const TensorId y = op.writes[0];
     Pointwise back = work;
     back.backward = true;
-    if (work.function == Function::expert_bias) back.passes *= kBiasGradientPasses;
+    if (work.function == Function::expert_bias) back.passes = work.row_parallel ? kWeightedBiasGradient : kBiasGradient;
     const auto kernel = block_.backward.size();
     emit(op.name, back, {gradient(y)}, {}, op.host_ops * kHostPointwise).host_launches = op.host_launches;
     const auto reads = [&](TensorId id) {

@@ -63,8 +63,10 @@ void fill_host(std::vector<Op>& ops, const CudaGraph& graph) {
       op.host_ops = op.host_launches = 0;
       continue;
     }
-    if (op.graphed) op.host_launches = 0;
-    if (op.graphed) op.host_ops = inside ? 0 : kGraphLaunch;
+    if (op.graphed) {
+      op.host_launches = 0;
+      op.host_ops = inside ? 0 : kGraphLaunch;
+    }
     inside = op.graphed;
   }
 }

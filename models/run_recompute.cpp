@@ -174,9 +174,7 @@ void read_cuda_graph(RunDraft& draft) {
   const auto graph = draft.node.find("cuda_graph");
   if (!graph) {
     assume_cuda_graph(draft);
-    return;
-  }
-  if (graph->is_text()) {
+  } else if (graph->is_text()) {
     read_implementation(*graph, false, draft);
   } else if (graph->is_object()) {
     read_graph_object(*graph, draft);

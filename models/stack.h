@@ -25,7 +25,7 @@ struct Stack {
   bool fully_sharded = false;         ///< `fsdp` not stated: parameters are sharded over dp*cp
   Zero fsdp_zero = Zero::parameters;  ///< `zero` not stated with `fsdp` > 0
   CpKind cp_kind = CpKind::ring;
-  std::optional<Dispatcher> wide_dispatcher;  ///< not stated, and the NVLink domain is wider than a node
+  std::optional<Dispatcher> wide_dispatcher;  ///< of NVLink domains wider than a node
   StageSplit stage_split = StageSplit::even;
   std::optional<RecomputeMode> recompute;  ///< absent: the stack states none
   bool grads_in_reduce_dtype = false;      ///< gradients accumulate in the type they are reduced in (Megatron DDP)

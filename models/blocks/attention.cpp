@@ -20,7 +20,8 @@ Attention whole_attention(const BlockBuilder& b, const AttentionSpec& spec) {
   const BlockContext& context = b.context();
   // Of packs, each sub-sequence attends to itself alone.
   const std::int64_t tokens = context.layout().seq_len;
-  const std::int64_t seq = context.run.packed_length > 0 ? context.run.packed_length : tokens;
+  const std::int64_t seq =
+      context.run.packed_length > 0 ? std::min<std::int64_t>(context.run.packed_length, tokens) : tokens;
   const bool quantised = context.traits().fp8_attention && context.matmul != context.storage;
   return {.batch = context.layout().mbs * (tokens / seq),
           .queries = seq,
