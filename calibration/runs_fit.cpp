@@ -19,7 +19,8 @@ constexpr double kDifference = 0.4;     ///< prior standard deviations that deri
 constexpr double kIdentified = 0.7;     ///< posterior over prior standard deviation below which data tell something
 constexpr double kInterval80 = 1.2816;  ///< standard normal quantile
 constexpr int kIterations = 12, kIterationsOfPart = 6;
-constexpr int kAttempts = 5;
+constexpr int kAttempts = 5, kRounds = 4;
+constexpr double kFar = 0.5;   ///< prior standard deviations beyond which derivatives are taken anew
 constexpr double kDamped = 8;  ///< factor of the damping after a step that did not help (Marquardt)
 
 std::vector<std::string> keys_of(const std::string& pointer) {
@@ -178,7 +179,7 @@ RunsFitter::RunsFitter(const MeasuredRuns& runs, const hw::Node& prior, std::vec
   for (const FitParameter& parameter : parameters_) reach_.push_back(reach_of(parameter, prior));
   const std::vector<bool> free(parameters_.size(), true);
   best_ = solve(every, Vector(parameters_.size(), 0.0), {}, free, true, kIterations);
-  derivatives_ = derivatives_at(best_, errors_at(best_));
+  derivatives_ = derivatives_at(best_, errors_at(best_, every), every);
   all_ = settle(every, best_, derivatives_, true);
 }
 
@@ -193,28 +194,32 @@ hw::Node RunsFitter::profile_at(const Vector& x) const {
   return prior_.with({values.begin(), values.end()});
 }
 
-RunsFitter::Vector RunsFitter::errors_at(const Vector& x) const {
+RunsFitter::Vector RunsFitter::errors_at(const Vector& x, std::span<const std::size_t> runs) const {
   const Efficiencies efficiencies = efficiencies_of(runs_, profile_at(x));
   Vector errors(runs_.runs().size(), std::nan(""));
-  for_each_index(errors.size(), [&](std::size_t i) {
-    const MeasuredRun& run = runs_.runs()[i];
+  for_each_index(runs.size(), [&](std::size_t i) {
+    const MeasuredRun& run = runs_.runs()[runs[i]];
     const hw::Seconds predicted =
         sim::predict_step_time(run.lowered, efficiencies.at(run.system), sim::Tier::closed_form);
-    if (predicted.value > 0) errors[i] = std::log(predicted / runs_.rows()[run.row].measured);
+    if (predicted.value > 0) errors[runs[i]] = std::log(predicted / runs_.rows()[run.row].measured);
   });
   return errors;
 }
 
-std::vector<RunsFitter::Vector> RunsFitter::derivatives_at(const Vector& x, const Vector& errors) const {
+std::vector<RunsFitter::Vector> RunsFitter::derivatives_at(const Vector& x, const Vector& errors,
+                                                           std::span<const std::size_t> runs) const {
   std::vector<Vector> derivatives;
   for (std::size_t i = 0; i < x.size(); ++i) {
     // Towards the inside at a limit: beyond it nothing moves.
     const double difference = x[i] + kDifference <= reach_[i].second ? kDifference : -kDifference;
     Vector there = x;
     there[i] += difference;
-    Vector& derivative = derivatives.emplace_back(errors_at(there));
-    for (std::size_t run = 0; run < derivative.size(); ++run)
-      derivative[run] = (derivative[run] - errors[run]) / difference;
+    std::vector<std::size_t> moving;  // a run that no parameter of this kind touches is not priced again
+    for (const std::size_t run : runs)
+      if (derivatives_.empty() || derivatives_[i][run] != 0) moving.push_back(run);
+    const Vector errors_there = errors_at(there, moving);
+    Vector& derivative = derivatives.emplace_back(errors.size(), 0.0);
+    for (const std::size_t run : moving) derivative[run] = (errors_there[run] - errors[run]) / difference;
   }
   return derivatives;
 }
@@ -223,10 +228,10 @@ std::vector<RunsFitter::Vector> RunsFitter::derivatives_at(const Vector& x, cons
 /// given.
 RunsFitter::Vector RunsFitter::solve(std::span<const std::size_t> runs, Vector x, std::vector<Vector> derivatives,
                                      const std::vector<bool>& free, bool renew, int iterations) const {
-  Vector errors = errors_at(x);
+  Vector errors = errors_at(x, runs);
   double damping = 1e-3;
   for (int iteration = 0; iteration < iterations; ++iteration) {
-    if (renew) derivatives = derivatives_at(x, errors);
+    if (renew) derivatives = derivatives_at(x, errors, runs);
     const double scale = robust_scale(errors, runs), before = objective(errors, runs, scale, x);
     Normal normal = normal_equations(derivatives, errors, runs, scale, x);
     hold(normal, free);
@@ -238,7 +243,7 @@ RunsFitter::Vector RunsFitter::solve(std::span<const std::size_t> runs, Vector x
       Vector there = x;
       for (std::size_t i = 0; i < x.size(); ++i)
         there[i] = std::clamp(x[i] + step(static_cast<Eigen::Index>(i)), reach_[i].first, reach_[i].second);
-      Vector errors_there = errors_at(there);
+      Vector errors_there = errors_at(there, runs);
       gained = before - objective(errors_there, runs, scale, there);
       if (gained <= 0) continue;
       x = std::move(there);
@@ -252,9 +257,17 @@ RunsFitter::Vector RunsFitter::solve(std::span<const std::size_t> runs, Vector x
 
 RunsFit RunsFitter::fit(std::span<const std::size_t> runs) const {
   const std::vector<bool> free(parameters_.size(), true);
-  const Vector x = solve(runs, best_, derivatives_, free, false, kIterationsOfPart);
+  Vector x = solve(runs, best_, derivatives_, free, false, kIterationsOfPart);
   // What was learnt at the best fit of all runs would let those that are left out speak.
-  return settle(runs, x, derivatives_at(x, errors_at(x)), false);
+  std::vector<Vector> own;
+  double moved = kFar;
+  for (int round = 0; round < kRounds && moved >= kFar; ++round) {
+    own = derivatives_at(x, errors_at(x, runs), runs);
+    const Vector before = std::exchange(x, solve(runs, x, own, free, false, kIterationsOfPart));
+    moved = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) moved = std::max(moved, std::abs(x[i] - before[i]));
+  }
+  return settle(runs, x, own, false);
 }
 
 /// Puts the parameters that the data do not tell back at their priors, and fits the others again.
@@ -273,7 +286,7 @@ RunsFit RunsFitter::settle(std::span<const std::size_t> runs, Vector x, const st
 /// Of each parameter's posterior, in standard deviations of its prior.
 RunsFitter::Vector RunsFitter::deviations_at(std::span<const std::size_t> runs, const Vector& x,
                                              const std::vector<Vector>& derivatives) const {
-  const Vector errors = errors_at(x);
+  const Vector errors = errors_at(x, runs);
   const auto n = static_cast<Eigen::Index>(x.size());
   const Eigen::MatrixXd covariance = normal_equations(derivatives, errors, runs, robust_scale(errors, runs), x)
                                          .matrix.ldlt()
@@ -286,10 +299,10 @@ RunsFitter::Vector RunsFitter::deviations_at(std::span<const std::size_t> runs, 
 RunsFit RunsFitter::describe(std::span<const std::size_t> runs, const Vector& x, const Vector& deviations,
                              const std::vector<bool>& identified) const {
   RunsFit fit(profile_at(x));
-  const Vector errors = errors_at(x);
+  const Vector errors = errors_at(x, runs);
   fit.rows = static_cast<int>(runs.size());
   fit.scale = robust_scale(errors, runs);
-  fit.before = median_size(errors_at(Vector(x.size(), 0.0)), runs);
+  fit.before = median_size(errors_at(Vector(x.size(), 0.0), runs), runs);
   fit.after = median_size(errors, runs);
   for (std::size_t i = 0; i < x.size(); ++i) {
     const FitParameter& parameter = parameters_[i];

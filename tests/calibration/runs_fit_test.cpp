@@ -18,10 +18,12 @@ using test::measured_by, test::moved_by, test::number_at, test::plan_of, test::p
 
 const std::string kSustained =
     R"({"name": "sustained", "values": ["/devices/*/scalars/sustained/value"], "factor_spread": 0.1, "why": "t"})";
-const std::string kNorms = R"({"name": "norms", "values": ["/shared/pointwise/*/norm", "/shared/pointwise/*/residual",)"
-                           R"( "/shared/pointwise/*/gradient_add"], "factor_spread": 0.3, "why": "t"})";
+const std::string kNorms =
+    R"({"name": "norms", "values": ["/shared/pointwise/*/norm", "/shared/pointwise/*/residual",)"
+    R"( "/shared/pointwise/*/gradient_add"], "factor_spread": 0.6, "highest": 0.98, "why": "t"})";
 const std::string kActivations =
-    R"({"name": "activations", "values": ["/shared/pointwise/*/activation"], "factor_spread": 0.3, "why": "t"})";
+    R"({"name": "activations", "values": ["/shared/pointwise/*/activation"], "factor_spread": 0.5, "highest": 0.98,)"
+    R"( "why": "t"})";
 const std::string kStragglers =
     R"({"name": "stragglers", "values": ["/shared/scalars/straggler_slope/value"], "added_spread": 0.01, "lowest": 0,)"
     R"( "why": "t"})";

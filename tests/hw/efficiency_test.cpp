@@ -169,12 +169,12 @@ TEST(Refusals, NameFilePointerRuleAndValue) {
             "p.json: /shared/scalars/nvlink_sm_share/value: must be below 1, got 1");
   EXPECT_EQ(refusal("h100", R"("loop_rate":{)", R"("loop_rat":{)"),
             "p.json: /shared/scalars: unknown key \"loop_rat\" (did you mean \"loop_rate\"?)");
-  EXPECT_EQ(refusal("h100", R"("origin":"runs")", R"("origin":"guess")"),
+  EXPECT_EQ(refusal("h100", R"("origin":"roofline")", R"("origin":"guess")"),
             "p.json: /shared/pointwise/origin: must be one of measured, interpolated, curve, runs, roofline, got "
             "\"guess\"");
   EXPECT_TRUE(refusal("h100", R"("fp8-block":{)", R"("mxfp8":{)")
                   .starts_with("p.json: /devices/h100/gemm/mxfp8: the datasheet gives this GPU no such format, got "));
-  EXPECT_EQ(refusal("h100", R"("norm":0.397)", R"("norm":1.5)"),
+  EXPECT_EQ(refusal("h100", R"("norm":0.75)", R"("norm":1.5)"),
             "p.json: /shared/pointwise/forward/norm: must be a number above 0 and at most 1, got 1.5");
   EXPECT_EQ(refusal("h100", R"("profile":"tables")", R"("profile":"")"),
             "p.json: /profile: must be a non-empty string, got \"\"");
