@@ -10,6 +10,7 @@
 
 #include "calibration/robust_fit.h"
 #include "calibration/statistics.h"
+#include "models/routing.h"
 
 namespace calibration {
 namespace {
@@ -23,20 +24,19 @@ struct Transfer {
   bool held_out;
 };
 
-/// Of `places` equal shares of the experts, how many a token's k distinct experts lie in, on average.
-double places_hit(double k, double experts, double places) {
-  double missed = 1;
-  for (int i = 0; i < static_cast<int>(k); ++i) missed *= std::max(0.0, experts * (1 - 1 / places) - i) / (experts - i);
-  return places * (1 - missed);
-}
-
 struct Exchange {
   double tokens, hidden, topk, experts, ranks, nodes;
 
+  /// Of `places` equal shares of the experts, how many a token's experts lie in, on average.
+  double places_hit(double places) const {
+    const models::MoeSpec spec{.experts = static_cast<int>(experts), .top_k = static_cast<int>(topk)};
+    return models::distinct_buckets(spec, static_cast<int>(places), models::Routing::balanced_random);
+  }
+
   Transfer with(double bytes_per_element, double time, bool held_out) const {
     const double copy = hidden * bytes_per_element, neighbours = ranks / nodes;
-    return {.nvlink = tokens * places_hit(topk, experts, ranks) * (1 - 1 / neighbours) * copy,
-            .nic = tokens * places_hit(topk, experts, nodes) * (1 - 1 / nodes) * copy,
+    return {.nvlink = tokens * places_hit(ranks) * (1 - 1 / neighbours) * copy,
+            .nic = tokens * places_hit(nodes) * (1 - 1 / nodes) * copy,
             .time = time,
             .held_out = held_out};
   }
@@ -47,7 +47,11 @@ using Transfers = std::map<Key, std::vector<Transfer>>;
 
 Exchange read_exchange(const CsvRow& row, CsvTable& t, double nodes) {
   const auto size = [&](const char* name) { return static_cast<double>(row.positive_int(*t.find(name))); };
-  return {size("tokens_per_rank"), size("hidden"), size("topk"), size("num_experts"), size("ep_size"), nodes};
+  const Exchange e{size("tokens_per_rank"), size("hidden"), size("topk"), size("num_experts"), size("ep_size"), nodes};
+  if (e.topk > e.experts) row.fail(*t.find("topk"), "must be at most num_experts");
+  if (e.ranks > e.experts) row.fail(*t.find("ep_size"), "must be at most num_experts");
+  if (e.nodes > e.ranks) row.fail(*t.find("ep_size"), "must be at least nodes");
+  return e;
 }
 
 bool held_out(const Exchange& e) {
@@ -55,6 +59,7 @@ bool held_out(const Exchange& e) {
   return is_held_out({whole(e.tokens), whole(e.hidden), whole(e.topk), whole(e.ranks)});
 }
 
+constexpr std::size_t kFewest = 8;     // rows that latency and bandwidth are fitted to
 constexpr double kFewestTokens = 128;  // a rank, below which training does not go
 
 std::vector<std::string> read_deepep(const OperatorTables& tables, Transfers& transfers) {
@@ -163,6 +168,11 @@ FamilyFit fit_dispatch(const OperatorTables& tables, const hw::Node& prior) {
   std::vector<double> latencies;
   for (const auto& [key, rows] : transfers) {
     const auto& [system, kernel, across] = key;
+    if (rows.size() < kFewest) {
+      fit.notes.push_back("dispatch of " + kernel + " on " + system + ": too few rows to fit (" +
+                          std::to_string(rows.size()) + ")");
+      continue;
+    }
     const hw::Cluster& machine = *tables.machine(system);
     Links first{0, machine.nvlink.value, machine.nic.value, nic_latency, exposed};
     if (across && nvlink.contains(system)) first.nvlink = nvlink[system];
