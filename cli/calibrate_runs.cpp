@@ -73,11 +73,20 @@ std::string source_of(const std::string& pointer) {
 /// The fitted profile with its name, and the origin of each number that was fitted.
 hw::Node documented(const calibration::RunsFit& fit, const hw::Node& prior, const std::string& name) {
   const std::string date = today();
-  std::map<std::string, hw::Node::Value> texts{{"/profile", name}, {"/date", date}};
+  std::map<std::string, std::string> texts;
+  texts["/profile"] = name;
+  texts["/date"] = date;
+  texts["/remarks/0"] = fmt::format(
+      "Numbers were fitted by calibrate runs to {} step times, from profile {}; operator curves by calibrate ops to "
+      "public "
+      "tables of bursts.",
+      fit.rows, prior.at("profile").text());
   for (const calibration::FittedParameter& fitted : fit.parameters) {
     if (!fitted.identified) continue;
     for (const std::string& pointer : fitted.parameter.values) {
       const std::string source = source_of(pointer);
+      const std::string holder = source.substr(0, source.rfind('/'));
+      if (calibration::node_at(prior, holder).has("origin")) texts[holder + "/origin"] = "runs";
       texts[source] = fmt::format("fitted {} to {} step times with the others; before: {}", date, fit.rows,
                                   calibration::node_at(prior, source).text());
     }
