@@ -42,7 +42,9 @@ CrossValidation cross_validate(const MeasuredRuns& runs, const RunsFitter& fitte
                          .fold = std::vector<int>(runs.rows().size(), -1),
                          .folds = static_cast<int>(folds.size())};
   int fold = 0;
-  for (const auto& [name, left_out] : folds) {
+  for (const auto& entry : folds) {
+    const std::string& name = entry.first;
+    const std::vector<std::size_t>& left_out = entry.second;
     for (const std::size_t i : left_out) result.fold[runs.runs()[i].row] = fold;
     ++fold;
     std::vector<std::size_t> others;

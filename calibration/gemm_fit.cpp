@@ -33,7 +33,8 @@ double smooth_time(const hw::GemmCurve& curve, const Point& p) {
   return sim::gemm_time(curve, stretch * p.flops, p.bytes, 1).value;
 }
 
-enum Parameter : std::size_t { kRate, kBandwidth, kOverhead, kExponent, kPadding, kWave };
+constexpr std::size_t kRate = 0, kBandwidth = 1, kOverhead = 2, kExponent = 3, kPadding = 4,
+                      kWave = 5;  // of the fitted numbers
 constexpr int kSmoothParameters = 6;
 
 hw::GemmCurve curve_of(const std::vector<double>& p, int sm_count) {

@@ -166,6 +166,7 @@ void fit_role(const std::vector<GemmSample>& samples, const Key& key, const hw::
           r[i] = std::log(time(samples[i], std::exp(p[0])) / samples[i].time) / kOrdinaryMiss;
       })[0]);
   std::vector<double> errors;
+  errors.reserve(samples.size());
   for (const GemmSample& s : samples) errors.push_back(time(s, rate) / s.time - 1);
   const bool input = key.role == models::GemmRole::input_grad;
   FittedCurve report;

@@ -28,7 +28,7 @@ struct Layer {
   double rows_per_group() const { return rows / groups; }
 };
 
-enum Parameter : std::size_t { kRate, kHalfTile, kTraffic, kFixed, kBandwidth };
+constexpr std::size_t kRate = 0, kHalfTile = 1, kTraffic = 2, kFixed = 3, kBandwidth = 4;  // of the fitted numbers
 
 double gemm(const Layer& l, const std::vector<double>& p, double n, double k) {
   const double waste = 1 + p[kHalfTile] / l.rows_per_group();

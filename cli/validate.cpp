@@ -90,7 +90,8 @@ std::vector<Validation::Subset> parse_subsets(const ValidateOptions& options) {
     const std::size_t equals = stated.find('=');
     if (equals == 0 || equals == std::string::npos)
       throw hw::InputError("--subset: must be NAME=FILE,FILE..., got " + hw::shortened(hw::printable(stated)));
-    Validation::Subset& subset = subsets.emplace_back(stated.substr(0, equals), std::vector<std::string>{});
+    Validation::Subset& subset = subsets.emplace_back();
+    subset.name = stated.substr(0, equals);
     for (std::size_t from = equals + 1; from <= stated.size();) {
       const std::size_t end = std::min(stated.find(',', from), stated.size());
       subset.files.push_back(stated.substr(from, end - from));
