@@ -51,7 +51,8 @@ std::string fit_json(const calibration::RunsFit& fit) {
   for (const calibration::FittedParameter& fitted : fit.parameters) {
     json.begin_object().member("name", fitted.parameter.name).member("prior", fitted.prior);
     json.member("value", fitted.value).member("low", fitted.low).member("high", fitted.high);
-    json.member("identified", fitted.identified).member("learned", fitted.learned).end_object();
+    json.member("identified", fitted.identified).member("learned", fitted.learned);
+    json.member("why", fitted.parameter.why).end_object();
   }
   return json.end_array().end_object().text();
 }
