@@ -66,7 +66,7 @@ TEST(CalibrateRuns, WhatItWritesValidates) {
   const auto parameters = json.at("parameters").elements();
   ASSERT_EQ(parameters.size(), 2U);
   EXPECT_EQ(parameters[0].keys(),
-            (std::vector<std::string>{"name", "prior", "value", "low", "high", "identified", "learned"}));
+            (std::vector<std::string>{"name", "prior", "value", "low", "high", "identified", "learned", "why"}));
   EXPECT_TRUE(parameters[0].at("identified").boolean());
   EXPECT_FALSE(parameters[1].at("identified").boolean());
   const hw::Node written = hw::Node::read_file(out);
