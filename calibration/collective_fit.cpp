@@ -3,16 +3,11 @@
 #include <Eigen/Dense>
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
-#include <cstdint>
-#include <map>
-#include <string_view>
-#include <tuple>
 #include <utility>
 
-#include "calibration/parallel.h"
 #include "calibration/robust_fit.h"
+#include "sim/collective_cost.h"
 
 namespace calibration {
 namespace {
@@ -20,12 +15,14 @@ namespace {
 constexpr int kFolds = 5;
 constexpr std::size_t kFewestSizes = 5;
 
-double smooth_time(const hw::CollectiveCurve& curve, hw::Bytes sent) {
-  return (curve.latency + sent / curve.bandwidth).value + curve.slope * std::sqrt(sent.value);
+double predicted(const hw::CollectiveCurve& curve, hw::Bytes sent) {
+  return sim::curve_time(curve, sent).total().value;
 }
 
-double predicted(const hw::CollectiveCurve& curve, hw::Bytes sent) {
-  return curve.ratios.at(sent) * smooth_time(curve, sent);
+/// Without the ratios.
+double smooth_time(hw::CollectiveCurve curve, hw::Bytes sent) {
+  curve.ratios = {};
+  return predicted(curve, sent);
 }
 
 int octave(hw::Bytes payload) { return static_cast<int>(std::lround(std::log2(payload.value))); }

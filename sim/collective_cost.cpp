@@ -67,17 +67,21 @@ hw::BytesPerSecond nic_rate(const Placement& placement, const hw::Cluster& clust
   return efficiency.nic_fraction / shared * cluster.nic;
 }
 
+TransferTime curve_time(const hw::CollectiveCurve& curve, hw::Bytes sent) {
+  const double ratio = curve.ratios.at(sent);
+  return {ratio * curve.latency, ratio * (sent / curve.bandwidth + hw::Seconds{curve.slope * std::sqrt(sent.value)})};
+}
+
 TransferTime nvlink_time(models::CollectiveKind kind, int ranks, hw::Bytes sent, const hw::Efficiency& efficiency) {
   if (ranks <= 1) return {};
   const auto index = static_cast<std::size_t>(kind);
   const hw::CollectiveCurve& four = efficiency.nvlink_four[index];
   const hw::CollectiveCurve& eight = efficiency.nvlink[index];
   const hw::CollectiveCurve& curve = ranks == 2 ? efficiency.nvlink_two[index] : ranks <= 4 ? four : eight;
-  const double ratio = curve.ratios.at(sent);
-  hw::Seconds latency = ratio * curve.latency;
-  if (ranks > 8) latency += (ranks - 8) / 4.0 * std::max(hw::Seconds{0}, eight.latency - four.latency);
-  const hw::Seconds smooth = sent / curve.bandwidth + hw::Seconds{curve.slope * std::sqrt(sent.value)};
-  return {latency, (ratio / efficiency.nvlink_rate) * smooth};
+  TransferTime time = curve_time(curve, sent);
+  if (ranks > 8) time.latency += (ranks - 8) / 4.0 * std::max(hw::Seconds{0}, eight.latency - four.latency);
+  time.transfer = time.transfer / efficiency.nvlink_rate;
+  return time;
 }
 
 hw::Seconds overlapped(hw::Seconds a, hw::Seconds b, const hw::Efficiency& efficiency) {

@@ -29,6 +29,9 @@ struct TransferTime {
   hw::Seconds total() const { return latency + transfer; }
 };
 
+/// What a curve says of `sent` bytes on an idle machine.
+TransferTime curve_time(const hw::CollectiveCurve& curve, hw::Bytes sent);
+
 /// One collective of `ranks` ranks inside a domain.
 ///   sent  bytes that each rank sends: 2(n-1)/n of the payload for all_reduce, (n-1)/n for the others, all of it for
 ///         broadcast
