@@ -18,8 +18,9 @@ constexpr double kLeastScale = 0.02;    ///< log error that step times repeat to
 constexpr double kDifference = 0.4;     ///< prior standard deviations that derivatives are taken over
 constexpr double kIdentified = 0.7;     ///< posterior over prior standard deviation below which data tell something
 constexpr double kInterval80 = 1.2816;  ///< standard normal quantile
-constexpr int kIterations = 12, kIterationsOfPart = 6;
-constexpr int kAttempts = 5, kRounds = 4;
+constexpr int kIterations = 20, kIterationsOfPart = 8;
+constexpr int kAttempts = 7, kRounds = 4;
+constexpr double kLeastDamping = 1e-3;
 constexpr double kFar = 0.5;   ///< prior standard deviations beyond which derivatives are taken anew
 constexpr double kDamped = 8;  ///< factor of the damping after a step that did not help (Marquardt)
 
@@ -118,6 +119,16 @@ Normal normal_equations(const std::vector<std::vector<double>>& derivatives, con
     normal.gradient += weight * errors[run] * row;
   }
   return normal;
+}
+
+/// Those `free` parameters that a step may move: one at a limit stays there while the data pull it beyond.
+std::vector<bool> movable(std::vector<bool> free, const std::vector<double>& x, const Normal& normal,
+                          const std::vector<std::pair<double, double>>& reach) {
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double slope = normal.gradient(static_cast<Eigen::Index>(i));
+    if ((x[i] <= reach[i].first && slope > 0) || (x[i] >= reach[i].second && slope < 0)) free[i] = false;
+  }
+  return free;
 }
 
 /// Takes the parameters that are not `free` out of the step.
@@ -229,12 +240,12 @@ std::vector<RunsFitter::Vector> RunsFitter::derivatives_at(const Vector& x, cons
 RunsFitter::Vector RunsFitter::solve(std::span<const std::size_t> runs, Vector x, std::vector<Vector> derivatives,
                                      const std::vector<bool>& free, bool renew, int iterations) const {
   Vector errors = errors_at(x, runs);
-  double damping = 1e-3;
+  double damping = kLeastDamping;
   for (int iteration = 0; iteration < iterations; ++iteration) {
     if (renew) derivatives = derivatives_at(x, errors, runs);
     const double scale = robust_scale(errors, runs), before = objective(errors, runs, scale, x);
     Normal normal = normal_equations(derivatives, errors, runs, scale, x);
-    hold(normal, free);
+    hold(normal, movable(free, x, normal, reach_));
     double gained = 0;
     for (int attempt = 0; attempt < kAttempts && gained <= 0; ++attempt, damping *= kDamped) {
       Eigen::MatrixXd damped = normal.matrix;
@@ -249,7 +260,8 @@ RunsFitter::Vector RunsFitter::solve(std::span<const std::size_t> runs, Vector x
       x = std::move(there);
       errors = std::move(errors_there);
     }
-    damping /= kDamped * kDamped;
+    damping = std::max(damping / (kDamped * kDamped), kLeastDamping);
+    if (getenv("DBG")) fprintf(stderr, "it %d runs %zu scale %.4f before %.3f gained %.4f damping %g\n", iteration, runs.size(), scale, before, gained, damping);
     if (gained < 1e-4 * before) break;
   }
   return x;

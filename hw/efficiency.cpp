@@ -318,6 +318,8 @@ class Scalars {
                "grouped_rate",
                "fused_grouped_rate",
                "grouped_extra_rows",
+               "grouped_group_us",
+               "dispatch_row_bytes",
                "grouped_quantised_rate",
                "loop_rate",
                "window_rate",
@@ -371,6 +373,8 @@ void read_device_scalars(const Scalars& in, Efficiency& out) {
   out.grouped_rate = in.positive("grouped_rate");
   out.fused_grouped_rate = in.positive("fused_grouped_rate");
   out.grouped_extra_rows = in.value("grouped_extra_rows").non_negative();
+  out.grouped_group = in.us("grouped_group_us");
+  out.dispatch_row = {in.value("dispatch_row_bytes").non_negative()};
   out.grouped_quantised_rate = in.positive("grouped_quantised_rate");
   out.loop_rate = in.positive("loop_rate");
   out.window_rate = in.fraction("window_rate");

@@ -85,6 +85,8 @@ struct Efficiency {
   double input_grad_rate = 1, weight_grad_rate = 1;  ///< GEMM rates relative to forward
   double grouped_rate = 1;                           ///< grouped GEMM relative to a dense GEMM of all its rows
   double fused_grouped_rate = 1;                     ///< likewise with activation and casts inside
+  Seconds grouped_group;               ///< a group of a grouped GEMM beyond its rows: fill and drain of its tiles
+  Bytes dispatch_row;  ///< X
   double grouped_extra_rows = 0;      ///< rows that a group of a grouped GEMM costs beyond its own: its last tile
   double grouped_quantised_rate = 1;  ///< grouped GEMM in 8 bits and below against its dense curve, relative to bf16
   double loop_rate = 1;               ///< one GEMM after another, relative to each alone

@@ -110,6 +110,7 @@ Price grouped_gemm_cost(const models::GroupedGemm& work, models::OpSize size, co
   switch (work.kernel) {
     case models::ExpertGemm::grouped:
       price.time = gemm_time(curve, waste * size.flops, size.bytes, factor * efficiency.grouped_rate);
+      price.time += work.groups * efficiency.grouped_group;
       break;
     case models::ExpertGemm::fused_grouped:
       price.time = gemm_time(curve, waste * size.flops, size.bytes, factor * efficiency.fused_grouped_rate);
