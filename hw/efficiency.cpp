@@ -318,9 +318,11 @@ class Scalars {
                "grouped_rate",
                "fused_grouped_rate",
                "grouped_extra_rows",
-               "grouped_group_us",
+               "grouped_overhead",
                "dispatch_row_bytes",
                "grouped_quantised_rate",
+               "gmm_rate",
+               "torch_grouped_rate",
                "loop_rate",
                "window_rate",
                "window_extra_keys",
@@ -346,6 +348,7 @@ class Scalars {
                "host_link_fraction",
                "grace_host_factor",
                "launch_host_factor",
+               "dtensor_host_factor",
                "host_op_factor",
                "fused_attention_rate",
                "flash2_rate",
@@ -373,7 +376,9 @@ void read_device_scalars(const Scalars& in, Efficiency& out) {
   out.grouped_rate = in.positive("grouped_rate");
   out.fused_grouped_rate = in.positive("fused_grouped_rate");
   out.grouped_extra_rows = in.value("grouped_extra_rows").non_negative();
-  out.grouped_group = in.us("grouped_group_us");
+  out.grouped_overhead = in.value("grouped_overhead").non_negative();
+  out.gmm_rate = in.positive("gmm_rate");
+  out.torch_grouped_rate = in.positive("torch_grouped_rate");
   out.dispatch_row = {in.value("dispatch_row_bytes").non_negative()};
   out.grouped_quantised_rate = in.positive("grouped_quantised_rate");
   out.loop_rate = in.positive("loop_rate");
@@ -410,6 +415,7 @@ void read_link_scalars(const Scalars& in, Efficiency& out) {
 void read_host_scalars(const Scalars& in, Efficiency& out) {
   out.grace_host_factor = in.positive("grace_host_factor");
   out.launch_host_factor = in.positive("launch_host_factor");
+  out.dtensor_host_factor = in.positive("dtensor_host_factor");
   out.host_op_factor = in.positive("host_op_factor");
   out.moe_host_factor = in.positive("moe_host_factor");
   out.merged_host_factor = in.positive("merged_host_factor");

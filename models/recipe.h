@@ -34,7 +34,10 @@ enum class Dispatcher { all_to_all, all_gather, deepep, hybridep };
 /// fused = cuDNN or FlashAttention 3; sdpa = what torch chooses (cuDNN on Blackwell, else flash2); triton = the first
 /// FlashAttention's Triton kernel (llm-foundry of 2023).
 enum class AttentionBackend { fused, flash2, flex, sdpa, unfused, triton };
-enum class ExpertGemm { grouped, fused_grouped, loop };  ///< fused_grouped: activation and casts inside (CuTeDSL)
+/// grouped = Transformer Engine's, a cuBLAS GEMM per expert on streams side by side; fused_grouped = activation and casts
+/// inside (CuTeDSL); loop = one expert after another; gmm = the grouped_gemm package; torch_grouped = torch._grouped_mm,
+/// whose sizes stay on the device.
+enum class ExpertGemm { grouped, fused_grouped, loop, gmm, torch_grouped };
 enum class Routing { balanced_random, contiguous };  ///< contiguous: AutoModel's fake gate, token t -> (t*k+j) mod E
 
 /// How a software stack runs a layout: defaults from configs/stacks/*.json, overridden by the run's own fields.
@@ -63,7 +66,6 @@ struct Traits {
   AttentionBackend attention = AttentionBackend::fused;
   Dispatcher dispatcher = Dispatcher::all_to_all;
   ExpertGemm expert_gemm = ExpertGemm::grouped;
-  bool experts_in_one_launch = false;  ///< a grouped GEMM whose group sizes stay on the device (torch._grouped_mm)
   Routing routing = Routing::balanced_random;
   double capacity_factor = 0;  ///< > 0: tokens dropped or padded to capacity; 0 = dropless
   bool router_gemm = true;
@@ -97,6 +99,7 @@ struct Traits {
   // Host
   bool graphed_host = false;         ///< set from CudaGraph::full_iteration
   double host_op_us = 0;             ///< host time per framework op, x86; the profile has the Grace ratio
+  bool dtensor = false;              ///< TP by torch's DTensor: each op of a sharded module is dispatched in Python
   bool sync_per_microbatch = false;  ///< a device synchronisation at every microbatch boundary
   bool sync_per_dispatch = false;    ///< the host waits for token counts in every MoE dispatch
 

@@ -31,9 +31,12 @@ void read_balanced_gate(const Node& value, RunDraft& draft) {
 
 void read_expert_gemm(const Node& value, RunDraft& draft) {
   const std::string word = value.text();
-  if (word == "gmm" || word == "torch_mm" || word == "te" || word == "torch_mm_mxfp8") {
+  if (word == "te") {
     draft.run.traits.expert_gemm = ExpertGemm::grouped;
-    draft.run.traits.experts_in_one_launch = word.starts_with("torch_mm");
+  } else if (word == "gmm") {
+    draft.run.traits.expert_gemm = ExpertGemm::gmm;
+  } else if (word == "torch_mm" || word == "torch_mm_mxfp8") {
+    draft.run.traits.expert_gemm = ExpertGemm::torch_grouped;
   } else if (word == "loop") {
     draft.run.traits.expert_gemm = ExpertGemm::loop;
   } else {

@@ -50,6 +50,7 @@ constexpr Named<bool Traits::*> kFlags[] = {
     {"fused_optimizer", &Traits::fused_optimizer},
     {"clip_gradients", &Traits::clip_gradients},
     {"distributed_optimizer", &Traits::distributed_optimizer},
+    {"dtensor", &Traits::dtensor},
     {"sync_per_microbatch", &Traits::sync_per_microbatch},
     {"sync_per_dispatch", &Traits::sync_per_dispatch},
     {"profiled_schedule", &Traits::profiled_schedule},
@@ -105,7 +106,7 @@ void read_choice(std::string_view key, const Node& value, Stack& stack) {
   } else if (key == "wide_dispatcher") {
     stack.wide_dispatcher = static_cast<Dispatcher>(at({"alltoall", "allgather", "deepep", "hybridep"}));
   } else if (key == "expert_gemm") {
-    traits.expert_gemm = static_cast<ExpertGemm>(at({"grouped", "fused_grouped", "loop"}));
+    traits.expert_gemm = static_cast<ExpertGemm>(at({"grouped", "fused_grouped", "loop", "gmm", "torch_grouped"}));
   } else if (key == "routing") {
     traits.routing = static_cast<Routing>(at({"balanced_random", "contiguous"}));
   } else if (key == "flops") {

@@ -25,7 +25,9 @@ CostModel::CostModel(const models::StepProgram& program, const hw::Cluster& clus
     : program_(program), cluster_(cluster), efficiency_(efficiency) {
   for (std::size_t i = 0; i < places_.size(); ++i) places_[i] = place(program.groups[i], cluster);
   const double factor = efficiency.host_op_factor * (cluster.grace ? efficiency.grace_host_factor : 1);
-  per_host_op_ = factor * hw::microseconds(program.traits.host_op_us);
+  const bool dispatched = program.traits.dtensor && program.layout.tp > 1 && !program.traits.compiled;
+  per_host_op_ = (factor * (dispatched ? efficiency.dtensor_host_factor : 1)) *
+                 hw::microseconds(program.traits.host_op_us);
 }
 
 Price CostModel::price(const models::Block& block, const models::Op& op) const {

@@ -20,6 +20,23 @@ double role_rate(models::GemmRole role, const hw::Efficiency& efficiency) {
   return 1;
 }
 
+double kernel_rate(models::ExpertGemm kernel, const hw::Efficiency& efficiency) {
+  using models::ExpertGemm;
+  switch (kernel) {
+    case ExpertGemm::grouped: return efficiency.grouped_rate;
+    case ExpertGemm::gmm: return efficiency.grouped_rate * efficiency.gmm_rate;
+    case ExpertGemm::torch_grouped: return efficiency.grouped_rate * efficiency.torch_grouped_rate;
+    case ExpertGemm::fused_grouped: return efficiency.fused_grouped_rate;
+    case ExpertGemm::loop: return efficiency.loop_rate;
+  }
+  return 1;
+}
+
+/// cuBLAS runs a kernel per expert; torch's and CuTeDSL's run one for all of them.
+bool kernel_per_group(models::ExpertGemm kernel) {
+  return kernel == models::ExpertGemm::grouped || kernel == models::ExpertGemm::gmm;
+}
+
 /// Rows that the tiles of all groups cover, over the rows that there are.
 double tile_waste(const models::GroupedGemm& work, const hw::Efficiency& efficiency) {
   if (work.role == models::GemmRole::weight_grad || work.rows == 0) return 1;
@@ -106,21 +123,14 @@ Price grouped_gemm_cost(const models::GroupedGemm& work, models::OpSize size, co
   Price price;
   price.ideal = roofline(cluster.gpu, work.operand, size.flops, size.bytes);
   price.origin = curve.origin;
-  const double waste = tile_waste(work, efficiency);
-  switch (work.kernel) {
-    case models::ExpertGemm::grouped:
-      price.time = gemm_time(curve, waste * size.flops, size.bytes, factor * efficiency.grouped_rate);
-      price.time += work.groups * efficiency.grouped_group;
-      break;
-    case models::ExpertGemm::fused_grouped:
-      price.time = gemm_time(curve, waste * size.flops, size.bytes, factor * efficiency.fused_grouped_rate);
-      break;
-    case models::ExpertGemm::loop:
-      price.time =
-          static_cast<double>(work.groups) * gemm_time(curve, shape_of_one(work), size.flops / work.groups,
-                                                       size.bytes / work.groups, factor * efficiency.loop_rate);
-      break;
+  if (work.kernel == models::ExpertGemm::loop) {
+    price.time = static_cast<double>(work.groups) * gemm_time(curve, shape_of_one(work), size.flops / work.groups,
+                                                              size.bytes / work.groups, factor * efficiency.loop_rate);
+    return price;
   }
+  price.time = gemm_time(curve, tile_waste(work, efficiency) * size.flops, size.bytes,
+                         factor * kernel_rate(work.kernel, efficiency));
+  if (kernel_per_group(work.kernel)) price.time += (efficiency.grouped_overhead * (work.groups - 1)) * curve.overhead;
   return price;
 }
 

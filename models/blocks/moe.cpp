@@ -64,6 +64,9 @@ float permute_passes(const Traits& traits) {
   return traits.dispatcher == Dispatcher::hybridep ? 0.75F : fused;
 }
 
+/// HybridEP permutes in the call that exchanges (dispatch_with_permute, combine_with_unpermute).
+float host_of_sort(const Traits& traits) { return traits.dispatcher == Dispatcher::hybridep ? 0 : kHostPermute; }
+
 /// Rows for experts and the router's weight of each.
 struct Routed {
   TensorId rows = kNoTensor, weights = kNoTensor;
@@ -134,7 +137,7 @@ Routed dispatch(BlockBuilder& b, const MoeShape& shape, TensorId x, TensorId map
                     .passes = passes,
                     .function = of_row_wise(b, Function::sort_rows),
                     .row_bytes = row_bytes(b, shape)},
-          {unsorted.rows, unsorted.weights}, {routed.rows, routed.weights}, kHostPermute);
+          {unsorted.rows, unsorted.weights}, {routed.rows, routed.weights}, host_of_sort(traits));
   }
   return routed;
 }
@@ -153,7 +156,7 @@ TensorId combine(BlockBuilder& b, const MoeShape& shape, TensorId y, TensorId ma
     const std::int64_t rows = (row_wise ? shape.rows : shape.received) * etp;
     const TensorId sorted = y;
     y = routed_activation(b, "unsort", rows, b.at(y).columns, etp > 1 ? RoutedRows::gathered : arriving);
-    b.add("unsort", work, {sorted}, {y}, kHostPermute);
+    b.add("unsort", work, {sorted}, {y}, host_of_sort(traits));
   }
   if (etp > 1) {
     const TensorId whole = y;
@@ -205,8 +208,8 @@ TensorId grouped(BlockBuilder& b, const char* name, const char* bias, const MoeS
   const TensorId y = routed_activation(b, name, b.at(x).rows, out, b.at(x).routed);
   const ExpertGemm kernel = context.traits().expert_gemm;
   // A grouped GEMM of cuBLAS is one launch per expert; fused kernels and one expert are a single launch.
-  const auto launches = static_cast<float>(
-      kernel == ExpertGemm::fused_grouped || context.traits().experts_in_one_launch ? 1 : shape.local_experts);
+  const bool one_launch = kernel == ExpertGemm::fused_grouped || kernel == ExpertGemm::torch_grouped;
+  const auto launches = static_cast<float>(one_launch ? 1 : shape.local_experts);
   b.add(name,
         GroupedGemm{.groups = shape.local_experts,
                     .rows = b.at(x).rows,
