@@ -319,7 +319,6 @@ class Scalars {
                "fused_grouped_rate",
                "grouped_extra_rows",
                "grouped_overhead",
-               "dispatch_row_bytes",
                "grouped_quantised_rate",
                "gmm_rate",
                "torch_grouped_rate",
@@ -379,7 +378,6 @@ void read_device_scalars(const Scalars& in, Efficiency& out) {
   out.grouped_overhead = in.value("grouped_overhead").non_negative();
   out.gmm_rate = in.positive("gmm_rate");
   out.torch_grouped_rate = in.positive("torch_grouped_rate");
-  out.dispatch_row = {in.value("dispatch_row_bytes").non_negative()};
   out.grouped_quantised_rate = in.positive("grouped_quantised_rate");
   out.loop_rate = in.positive("loop_rate");
   out.window_rate = in.fraction("window_rate");

@@ -86,7 +86,6 @@ struct Efficiency {
   double grouped_rate = 1;                           ///< grouped GEMM relative to a dense GEMM of all its rows
   double fused_grouped_rate = 1;                     ///< likewise with activation and casts inside
   double grouped_overhead = 1;        ///< share of a GEMM's own overhead that each further group of a grouped one has
-  Bytes dispatch_row;  ///< X
   double gmm_rate = 1, torch_grouped_rate = 1;  ///< of other grouped kernels, over grouped_rate
   double dtensor_host_factor = 1;  ///< host time of an op under DTensor
   double grouped_extra_rows = 0;      ///< rows that a group of a grouped GEMM costs beyond its own: its last tile

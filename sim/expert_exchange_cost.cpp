@@ -9,7 +9,7 @@ Price dispatcher_cost(const models::ExpertExchange& work, const Placement& place
                       const hw::Efficiency& efficiency) {
   const double tokens = static_cast<double>(work.tokens);
   const double neighbours = placement.domains == 1 ? placement.size : placement.members;
-  const hw::Bytes nvlink = tokens * work.ranks_per_token * (1 - 1 / neighbours) * (work.bytes_per_token + efficiency.dispatch_row);
+  const hw::Bytes nvlink = tokens * work.ranks_per_token * (1 - 1 / neighbours) * work.bytes_per_token;
   const hw::Bytes nic = tokens * work.nodes_per_token * (1 - 1.0 / placement.domains) * work.bytes_per_token;
   Price price{.time = efficiency.dispatch_latency + nvlink / efficiency.dispatch_nvlink,
               .ideal = std::max(nvlink / cluster.nvlink, nic / cluster.nic),
