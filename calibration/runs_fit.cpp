@@ -13,12 +13,18 @@
 namespace calibration {
 namespace {
 
-constexpr double kHuber = 1.345;        ///< 95 % efficient for normal errors
-constexpr double kLeastScale = 0.02;    ///< log error that step times repeat to at best
-constexpr double kDifference = 0.4;     ///< prior standard deviations that derivatives are taken over
-constexpr double kIdentified = 0.7;     ///< posterior over prior standard deviation below which data tell something
-constexpr double kInterval80 = 1.2816;  ///< standard normal quantile
+constexpr double kFreedom = 8;          ///< degrees of freedom of the errors' t distribution
+/// Rows of one model, machine or layout err alike: a row tells as much as so many that do not.
+constexpr double kIndependent = 1;
+constexpr double kLeastGain = 0.5;  ///< of twice the log posterior, below which a fit has ended
+constexpr int kScaleRounds = 15;
+constexpr double kLeastScale = 0.02;     ///< log error that step times repeat to at best
+constexpr double kDifference = 0.4;      ///< prior standard deviations that derivatives are taken over
+constexpr double kFineDifference = 0.1;  ///< likewise, close to the best fit
+constexpr double kIdentified = 0.7;      ///< posterior over prior standard deviation below which data tell something
+constexpr double kInterval80 = 1.2816;   ///< standard normal quantile
 constexpr int kIterations = 20, kIterationsOfPart = 8;
+constexpr int kCoarse = 4;
 constexpr int kAttempts = 7, kRounds = 4;
 constexpr double kLeastDamping = 1e-3;
 constexpr double kFar = 0.5;   ///< prior standard deviations beyond which derivatives are taken anew
@@ -66,12 +72,22 @@ std::pair<double, double> reach_of(const FitParameter& parameter, const hw::Node
   return reach;
 }
 
-/// 1.4826 times the median absolute deviation from 0: the standard deviation of normal errors.
+/// Weight of a log error in units of the scale: that of Student's t, which lets rows go that nothing explains.
+double weight_of(double size) { return (kFreedom + 1) / (kFreedom + size * size); }
+
+/// Of the t distribution that fits the errors best (expectation-maximisation).
 double robust_scale(const std::vector<double>& errors, std::span<const std::size_t> runs) {
   std::vector<double> sizes;
   for (const std::size_t run : runs)
     if (std::isfinite(errors[run])) sizes.push_back(std::abs(errors[run]));
-  return sizes.empty() ? kLeastScale : std::max(kLeastScale, 1.4826 * median(sizes));
+  if (sizes.empty()) return kLeastScale;
+  double scale = std::max(kLeastScale, median(sizes));
+  for (int round = 0; round < kScaleRounds; ++round) {
+    double sum = 0;
+    for (const double size : sizes) sum += weight_of(size / scale) * size * size;
+    scale = std::max(kLeastScale, std::sqrt(sum / static_cast<double>(sizes.size())));
+  }
+  return scale;
 }
 
 double median_size(const std::vector<double>& errors, std::span<const std::size_t> runs) {
@@ -81,21 +97,16 @@ double median_size(const std::vector<double>& errors, std::span<const std::size_
   return sizes.empty() ? 0 : median(sizes);
 }
 
-/// Twice the negative log posterior, up to a constant.
-double objective(const std::vector<double>& errors, std::span<const std::size_t> runs, double scale,
-                 const std::vector<double>& x) {
+/// Twice the negative log posterior of the parameters and the errors' scale, up to a constant.
+double objective(const std::vector<double>& errors, std::span<const std::size_t> runs, const std::vector<double>& x) {
+  const double scale = robust_scale(errors, runs);
   double sum = std::inner_product(x.begin(), x.end(), x.begin(), 0.0);
   for (const std::size_t run : runs) {
     if (!std::isfinite(errors[run])) continue;
-    const double size = std::abs(errors[run]) / scale;
-    sum += size <= kHuber ? size * size : kHuber * (2 * size - kHuber);
+    const double size = errors[run] / scale;
+    sum += kIndependent * ((kFreedom + 1) * std::log1p(size * size / kFreedom) + 2 * std::log(scale));
   }
   return sum;
-}
-
-double weight_of(double error, double scale) {
-  const double size = std::abs(error) / scale;
-  return size <= kHuber ? 1 : kHuber / size;
 }
 
 /// Normal equations of one Gauss-Newton step, divided by the errors' variance; priors included.
@@ -114,7 +125,7 @@ Normal normal_equations(const std::vector<std::vector<double>>& derivatives, con
     if (!std::isfinite(errors[run])) continue;
     for (Eigen::Index i = 0; i < n; ++i) row(i) = derivatives[static_cast<std::size_t>(i)][run];
     if (!row.allFinite()) continue;
-    const double weight = weight_of(errors[run], scale) / (scale * scale);
+    const double weight = kIndependent * weight_of(errors[run] / scale) / (scale * scale);
     normal.matrix += weight * row * row.transpose();
     normal.gradient += weight * errors[run] * row;
   }
@@ -190,7 +201,7 @@ RunsFitter::RunsFitter(const MeasuredRuns& runs, const hw::Node& prior, std::vec
   for (const FitParameter& parameter : parameters_) reach_.push_back(reach_of(parameter, prior));
   const std::vector<bool> free(parameters_.size(), true);
   best_ = solve(every, Vector(parameters_.size(), 0.0), {}, free, true, kIterations);
-  derivatives_ = derivatives_at(best_, errors_at(best_, every), every);
+  derivatives_ = derivatives_at(best_, errors_at(best_, every), every, kDifference);
   all_ = settle(every, best_, derivatives_, true);
 }
 
@@ -218,11 +229,11 @@ RunsFitter::Vector RunsFitter::errors_at(const Vector& x, std::span<const std::s
 }
 
 std::vector<RunsFitter::Vector> RunsFitter::derivatives_at(const Vector& x, const Vector& errors,
-                                                           std::span<const std::size_t> runs) const {
+                                                           std::span<const std::size_t> runs, double step) const {
   std::vector<Vector> derivatives;
   for (std::size_t i = 0; i < x.size(); ++i) {
     // Towards the inside at a limit: beyond it nothing moves.
-    const double difference = x[i] + kDifference <= reach_[i].second ? kDifference : -kDifference;
+    const double difference = x[i] + step <= reach_[i].second ? step : -step;
     Vector there = x;
     there[i] += difference;
     std::vector<std::size_t> moving;  // a run that no parameter of this kind touches is not priced again
@@ -242,8 +253,8 @@ RunsFitter::Vector RunsFitter::solve(std::span<const std::size_t> runs, Vector x
   Vector errors = errors_at(x, runs);
   double damping = kLeastDamping;
   for (int iteration = 0; iteration < iterations; ++iteration) {
-    if (renew) derivatives = derivatives_at(x, errors, runs);
-    const double scale = robust_scale(errors, runs), before = objective(errors, runs, scale, x);
+    if (renew) derivatives = derivatives_at(x, errors, runs, iteration < kCoarse ? kDifference : kFineDifference);
+    const double scale = robust_scale(errors, runs), before = objective(errors, runs, x);
     Normal normal = normal_equations(derivatives, errors, runs, scale, x);
     hold(normal, movable(free, x, normal, reach_));
     double gained = 0;
@@ -255,14 +266,13 @@ RunsFitter::Vector RunsFitter::solve(std::span<const std::size_t> runs, Vector x
       for (std::size_t i = 0; i < x.size(); ++i)
         there[i] = std::clamp(x[i] + step(static_cast<Eigen::Index>(i)), reach_[i].first, reach_[i].second);
       Vector errors_there = errors_at(there, runs);
-      gained = before - objective(errors_there, runs, scale, there);
+      gained = before - objective(errors_there, runs, there);
       if (gained <= 0) continue;
       x = std::move(there);
       errors = std::move(errors_there);
     }
     damping = std::max(damping / (kDamped * kDamped), kLeastDamping);
-    if (getenv("DBG")) fprintf(stderr, "it %d runs %zu scale %.4f before %.3f gained %.4f damping %g\n", iteration, runs.size(), scale, before, gained, damping);
-    if (gained < 1e-4 * before) break;
+    if (gained < kLeastGain) break;
   }
   return x;
 }
@@ -274,7 +284,7 @@ RunsFit RunsFitter::fit(std::span<const std::size_t> runs) const {
   std::vector<Vector> own;
   double moved = kFar;
   for (int round = 0; round < kRounds && moved >= kFar; ++round) {
-    own = derivatives_at(x, errors_at(x, runs), runs);
+    own = derivatives_at(x, errors_at(x, runs), runs, kDifference);
     const Vector before = std::exchange(x, solve(runs, x, own, free, false, kIterationsOfPart));
     moved = 0;
     for (std::size_t i = 0; i < x.size(); ++i) moved = std::max(moved, std::abs(x[i] - before[i]));

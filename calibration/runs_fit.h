@@ -64,7 +64,8 @@ class RunsFitter {
   hw::Node profile_at(const Vector& x) const;
   /// Log error of these runs; NaN for all others and where it cannot be predicted.
   Vector errors_at(const Vector& x, std::span<const std::size_t> runs) const;
-  std::vector<Vector> derivatives_at(const Vector& x, const Vector& errors, std::span<const std::size_t> runs) const;
+  std::vector<Vector> derivatives_at(const Vector& x, const Vector& errors, std::span<const std::size_t> runs,
+                                     double step) const;
   Vector solve(std::span<const std::size_t> runs, Vector x, std::vector<Vector> derivatives,
                const std::vector<bool>& free, bool renew, int iterations) const;
   RunsFit settle(std::span<const std::size_t> runs, Vector x, const std::vector<Vector>& derivatives, bool renew) const;

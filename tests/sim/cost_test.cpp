@@ -164,6 +164,19 @@ TEST(GroupedGemmCost, FewRowsAGroup) {
   EXPECT_LT(rate(40), rate(128));
 }
 
+// A kernel per expert has a GEMM's overhead per expert; torch's one kernel has it once.
+TEST(GroupedGemmCost, AKernelPerExpertHasItsOverheadEach) {
+  const Machine machine = burst_machine("b200");
+  models::GroupedGemm work{.groups = 16, .rows = 32768, .n = 4096, .k = 2048};
+  work.kernel = models::ExpertGemm::torch_grouped;
+  const hw::Seconds one_kernel = price(machine, work).time;
+  const hw::Seconds overhead = machine.efficiency.gemm[static_cast<std::size_t>(DType::bf16)].overhead;
+  for (const models::ExpertGemm kernel : {models::ExpertGemm::grouped, models::ExpertGemm::gmm}) {
+    work.kernel = kernel;
+    EXPECT_NEAR((price(machine, work).time - one_kernel).value, 15 * overhead.value, 1e-12);
+  }
+}
+
 TEST(GroupedGemmCost, LoopIsOneGemmAfterAnother) {
   const Machine machine = burst_machine("h100");
   models::GroupedGemm work{.groups = 8,
@@ -402,6 +415,17 @@ TEST(HostCost, CopiesAndLaunches) {
   EXPECT_NEAR(sim::CostModel(program, gb200.cluster, gb200.efficiency).host_time(op).value, 33.6e-6, 1e-12);
   op.host_launches = 10;  // at 0.35 of an op each
   EXPECT_NEAR(sim::CostModel(program, h100.cluster, h100.efficiency).host_time(op).value, 77e-6, 1e-12);
+
+  // Under DTensor twice as long, unless the layer is compiled or nothing is sharded.
+  const auto under_dtensor = [&](int tp, bool compiled) {
+    program.traits.dtensor = true;
+    program.traits.compiled = compiled;
+    program.layout.tp = tp;
+    return sim::CostModel(program, h100.cluster, h100.efficiency).host_time(op).value;
+  };
+  EXPECT_NEAR(under_dtensor(2, false), 154e-6, 1e-12);
+  EXPECT_NEAR(under_dtensor(2, true), 77e-6, 1e-12);
+  EXPECT_NEAR(under_dtensor(1, false), 77e-6, 1e-12);
 }
 
 // No op is faster than its datasheet allows, and none gets faster by growing.
