@@ -1,0 +1,326 @@
+#include <algorithm>
+#include <string>
+
+#include "recipes/reading.h"
+#include "recipes/torch_rules.h"
+#include "recipes/writing.h"
+
+namespace recipes {
+namespace {
+
+constexpr Word kDispatchers[] = {
+    {"deepep", "deepep"}, {"hybridep", "hybridep"}, {"torch", "alltoall"}, {"alltoall", "alltoall"}};
+
+constexpr Row kRows[] = {
+    {"step_scheduler.global_batch_size", "/gbs"},
+    {"distributed.tp_size", "/tp"},
+    {"distributed.cp_size", "/cp"},
+    {"distributed.pp_size", "/pp"},
+    {"distributed.ep_size", "/ep"},
+    {"distributed.sequence_parallel", "/sp", Kind::flag},
+    {"distributed.mp_policy.param_dtype", "/overlap/fsdp/param_dtype", Kind::open_words, torch::kTypes},
+    {"distributed.mp_policy.reduce_dtype", "/overlap/fsdp/reduce_dtype", Kind::open_words, torch::kTypes},
+    {"distributed.defer_fsdp_grad_sync", "/overlap/fsdp/defer_grad_sync", Kind::flag},
+    {"distributed.enable_fsdp2_prefetch", "/overlap/fsdp/explicit_prefetch", Kind::flag},
+    {"distributed.fsdp2_forward_prefetch_depth", "/overlap/fsdp/prefetch_depth/fwd", Kind::whole},
+    {"distributed.fsdp2_backward_prefetch_depth", "/overlap/fsdp/prefetch_depth/bwd", Kind::whole},
+    {"distributed.enable_async_tensor_parallel", "/overlap/tp/async_tp_inductor", Kind::flag},
+    {"distributed.enable_compile", "/overlap/torch_compile_per_layer", Kind::flag},
+    {"compile.enabled", "/overlap/torch_compile_per_layer", Kind::flag},
+    {"autopipeline.pp_schedule", "/overlap/pp/schedule", Kind::text},
+    {"autopipeline.round_virtual_stages_to_pp_multiple", "/overlap/pp/round_virtual_stages", Kind::text},
+    {"model.torch_dtype", "/optimizer/param_storage", Kind::open_words, torch::kTypes},
+    {"model.backend.attn", "/overlap/kernels/attn", Kind::text},
+    {"model.backend.linear", "/overlap/kernels/linear", Kind::text},
+    {"model.backend.rms_norm", "/overlap/kernels/rms_norm", Kind::text},
+    {"model.backend.rope_fusion", "/overlap/kernels/rope_fusion", Kind::flag},
+    {"model.backend.compile_attn", "/overlap/kernels/compile_attn", Kind::flag},
+    {"model.backend.enable_fsdp_optimizations", "/overlap/fsdp/enable_fsdp_optimizations", Kind::flag},
+    {"model.backend.dispatcher", "/moe/dispatcher", Kind::open_words, kDispatchers},
+    {"model.backend.dispatcher_num_sms", "/moe/dispatcher_num_sms", Kind::whole},
+    {"model.backend.experts", "/moe/experts_gemm", Kind::text},
+    {"model.backend.fake_balanced_gate", "/moe/balanced_gate", Kind::flag},
+    {"model.backend.te_fp8.recipe", "/moe/te_fp8_recipe", Kind::text},
+    {"dataset.seq_len", "/seq_len"},
+    {"dataset.seq_length", "/seq_len"},
+    {"packed_sequence.packed_sequence_size", "/seq_len"},
+    {"optimizer._target_", "/optimizer/name", Kind::text},
+    {"optimizer.foreach", "/optimizer/foreach", Kind::flag},
+    {"clip_grad_norm.max_norm", "/optimizer/grad_clip", Kind::number},
+    {"peft.dim", "/optimizer/lora/rank"},
+    {"peft.alpha", "/optimizer/lora/alpha", Kind::number},
+    {"peft.use_triton", "/optimizer/lora/triton", Kind::flag},
+    {"peft.moe_rank_scaling", "/optimizer/lora/moe_rank_scaling", Kind::flag},
+};
+
+// Rules. Models, machines and batches first, which the others need.
+
+constexpr std::string_view kModelKeys[] = {"model.config.pretrained_model_name_or_path",
+                                           "model.pretrained_model_name_or_path"};
+constexpr std::string_view kModelFields[] = {"/model"};
+
+void read_model(Reading& reading) {
+  for (const std::string_view key : kModelKeys) torch::read_repository(reading, key);
+}
+
+void write_model(Writing& writing) {
+  torch::write_repository(writing, writing.exists(kModelKeys[1]) ? kModelKeys[1] : kModelKeys[0]);
+}
+
+constexpr std::string_view kNodeKeys[] = {"benchmark.num_nodes"};
+constexpr std::string_view kNodeFields[] = {"/gpus"};
+constexpr torch::BatchKeys kBatch{"step_scheduler.local_batch_size", "autopipeline.pp_microbatch_size",
+                                  "/overlap/pp/local_batch_size"};
+constexpr std::string_view kBatchKeys[] = {kBatch.local, kBatch.micro};
+constexpr std::string_view kBatchFields[] = {"/mbs", "/lbs", "/overlap/pp/local_batch_size"};
+
+constexpr std::string_view kShardingKeys[] = {"distributed.dp_replicate_size", "parallelizer.reshard_after_forward"};
+constexpr std::string_view kShardingFields[] = {"/fsdp", "/zero", "/overlap/fsdp/reshard_after_forward"};
+
+/// Whether parameters are sharded again after forward is ZeRO stage 3, else 2. Dense models decide it layer by layer.
+void read_sharding(Reading& reading) {
+  torch::read_replicas(reading, kShardingKeys[0]);
+  const auto reshard = reading.flag(kShardingKeys[1], "/zero");
+  if (!reshard) return;
+  const Entry& from = *reading.document().find(kShardingKeys[1]);
+  reading.state("/zero", *reshard ? 3 : 2, from);
+  reading.state(kShardingFields[2], *reshard, from);
+}
+
+void write_sharding(Writing& writing) {
+  torch::write_replicas(writing, kShardingKeys[0]);
+  const auto stated = writing.flag(kShardingFields[2]);
+  const auto zero = writing.count("/zero");
+  if (zero && *zero >= 2) {
+    writing.put(kShardingKeys[1], *zero == 3);
+  } else if (stated) {
+    writing.put(kShardingKeys[1], *stated);
+  }
+}
+
+/// Virtual stages follow from the layers of one: all stages, rounded to a multiple of the pipeline. Releases of 2025
+/// made one more; what a line `# stepcast: vp = n` says goes before.
+constexpr std::string_view kStageKeys[] = {"autopipeline.layers_per_stage"};
+constexpr std::string_view kStageFields[] = {"/vp", "/overlap/pp/layers_per_stage_yaml"};
+
+int virtual_stages(int layers, int per_stage, int pp, const std::string& rounding) {
+  const int stages = (layers + per_stage - 1) / per_stage;
+  const int rounded = rounding == "up" ? (stages + pp - 1) / pp : stages / pp;
+  return std::max(1, rounded);
+}
+
+void read_stages(Reading& reading) {
+  const auto per_stage = reading.count(kStageKeys[0], "/vp");
+  if (!per_stage) return;
+  reading.state(kStageFields[1], *per_stage, *reading.document().find(kStageKeys[0]));
+  const models::Model* model = reading.model();
+  if (reading.has("/vp") || model == nullptr || reading.size("/pp") == 1) return;
+  reading.follow("/vp", virtual_stages(static_cast<int>(model->layers.size()), *per_stage, reading.size("/pp"),
+                                       reading.word("/overlap/pp/round_virtual_stages").value_or("down")));
+}
+
+void write_stages(Writing& writing) {
+  const auto stated = writing.count(kStageFields[1]);
+  const auto vp = writing.count("/vp");
+  const models::Model* model = writing.model();
+  if (!vp || model == nullptr) {
+    if (stated) writing.put(kStageKeys[0], *stated);
+    return;
+  }
+  const int layers = static_cast<int>(model->layers.size()), pp = writing.size("/pp");
+  const std::string rounding = writing.word("/overlap/pp/round_virtual_stages").value_or("down");
+  if (stated && virtual_stages(layers, *stated, pp, rounding) == *vp) return writing.put(kStageKeys[0], *stated);
+  for (int per_stage = layers; per_stage > 0; --per_stage) {
+    if (virtual_stages(layers, per_stage, pp, rounding) == *vp) return writing.put(kStageKeys[0], per_stage);
+  }
+  if (stated) writing.put(kStageKeys[0], *stated);
+  writing.put("@vp", *vp);
+}
+
+/// All of a layer, or with torch modules its parts one by one.
+constexpr std::string_view kRecomputeKeys[] = {"parallelizer.activation_checkpointing",
+                                               "distributed.activation_checkpointing"};
+constexpr std::string_view kRecomputeFields[] = {"/recompute/mode", "/recompute/modules", "/recompute/layers"};
+
+Value::List replayed(const models::Model* model, bool is_compiled) {
+  if (model == nullptr || model->family() != models::Family::dense) return {"transformer_block"};
+  if (is_compiled) return {"self_attn", "mlp"};
+  return {"self_attn", "mlp", "input_layernorm", "post_attention_layernorm"};
+}
+
+void read_recompute(Reading& reading) {
+  for (const std::string_view key : kRecomputeKeys) {
+    const auto is_on = reading.flag(key, "/recompute/mode");
+    if (is_on) reading.state("/recompute/mode", *is_on ? "full" : "none", *reading.document().find(key));
+  }
+  const auto mode = reading.word("/recompute/mode");
+  if (!mode) return;
+  const models::Model* model = reading.model();
+  const bool is_compiled = reading.find("/overlap/torch_compile_per_layer") != nullptr &&
+                           *reading.find("/overlap/torch_compile_per_layer") == Value(true);
+  reading.follow("/recompute/modules", *mode == "full" ? replayed(model, is_compiled) : Value::List{});
+  if (model != nullptr && *mode == "full") reading.follow("/recompute/layers", static_cast<int>(model->layers.size()));
+}
+
+void write_recompute(Writing& writing) {
+  const auto mode = writing.word("/recompute/mode");
+  if (!mode || *mode == "selective") return;
+  const models::Model* model = writing.model();
+  const bool is_dense = model != nullptr && model->family() == models::Family::dense;
+  for (const std::string_view key : kRecomputeKeys) {
+    if (writing.exists(key)) writing.put(key, *mode == "full");
+  }
+  if (!writing.exists(kRecomputeKeys[0]) && !writing.exists(kRecomputeKeys[1]))
+    writing.put(kRecomputeKeys[is_dense ? 1 : 0], *mode == "full");
+}
+
+/// The dispatcher by its old name.
+constexpr std::string_view kDeepepKeys[] = {"model.backend.enable_deepep"};
+constexpr std::string_view kDeepepFields[] = {"/moe/dispatcher"};
+
+void read_deepep(Reading& reading) {
+  const auto is_on = reading.flag(kDeepepKeys[0], kDeepepFields[0]);
+  if (is_on && !reading.has(kDeepepFields[0]))
+    reading.state(kDeepepFields[0], *is_on ? "deepep" : "alltoall", *reading.document().find(kDeepepKeys[0]));
+}
+
+void write_deepep(Writing& writing) {
+  const auto dispatcher = writing.word(kDeepepFields[0]);
+  if (dispatcher && writing.exists(kDeepepKeys[0]) && !writing.exists("model.backend.dispatcher"))
+    writing.put(kDeepepKeys[0], *dispatcher == "deepep");
+}
+
+constexpr std::string_view kPrecisionKeys[] = {"fp8.enabled"};
+constexpr std::string_view kPrecisionFields[] = {"/precision"};
+
+void read_precision(Reading& reading) {
+  const auto is_fp8 = reading.flag(kPrecisionKeys[0], "/precision");
+  const bool is_mx = reading.word("/moe/te_fp8_recipe") == "mxfp8" || reading.word("/moe/experts_gemm") == "torch_mm_mxfp8";
+  if (is_fp8 && *is_fp8) reading.state("/precision", "fp8-cs", *reading.document().find(kPrecisionKeys[0]));
+  if (is_mx) reading.follow("/precision", "mxfp8");
+  reading.assume("/precision", reading.word("/optimizer/param_storage").value_or("bf16"), "the type of the parameters");
+}
+
+void write_precision(Writing& writing) {
+  const auto precision = writing.word("/precision");
+  if (!precision) return;
+  if (*precision == "fp8-cs" || writing.exists(kPrecisionKeys[0]))
+    writing.put(kPrecisionKeys[0], *precision == "fp8-cs");
+  if (*precision == "mxfp8" && writing.word("/moe/experts_gemm") != "torch_mm_mxfp8")
+    writing.put("model.backend.te_fp8.recipe", "mxfp8");
+}
+
+/// Which linears carry adapters.
+constexpr std::string_view kLoraKeys[] = {"peft.match_all_linear", "peft.target_modules"};
+constexpr std::string_view kLoraFields[] = {"/optimizer/lora/target", "/optimizer/lora/target_modules", "/task"};
+constexpr std::string_view kAllLinears = "all linear (match_all_linear)";
+
+void read_lora(Reading& reading) {
+  const auto all = reading.flag(kLoraKeys[0], kLoraFields[0]);
+  if (all && *all) reading.state(kLoraFields[0], kAllLinears, *reading.document().find(kLoraKeys[0]));
+  if (const Entry* targets = reading.take(kLoraKeys[1], kLoraFields[0])) {
+    const bool is_list = targets->value.as<Value::List>() != nullptr;
+    const Row row{kLoraKeys[1], "", is_list ? Kind::texts : Kind::text};
+    if (const auto named = to_run(row, reading.document(), *targets))
+      reading.state(kLoraFields[is_list ? 1 : 0], *named, *targets);
+  }
+  if (reading.has("/optimizer/lora")) reading.follow("/task", "lora");
+}
+
+void write_lora(Writing& writing) {
+  const auto target = writing.word(kLoraFields[0]);
+  if (target && *target == kAllLinears) {
+    writing.put(kLoraKeys[0], true);
+  } else if (target) {
+    writing.put(kLoraKeys[1], *target);
+  } else if (const Value* modules = writing.find(kLoraFields[1])) {
+    writing.put(kLoraKeys[1], *modules);
+  }
+  const auto task = writing.word("/task");
+  if (task && (*task != "lora" || !writing.has("/optimizer/lora"))) writing.put("@task", *task);
+}
+
+/// What the framework does without being told.
+constexpr std::string_view kNothing[] = {""};
+
+void read_facts(Reading& reading) {
+  reading.follow("/cuda_graph/impl", "none");
+  reading.follow("/overlap/fsdp/api", "torch FSDP2 fully_shard");
+  if (const auto storage = reading.word("/optimizer/param_storage")) {
+    const bool keeps_fp32 = reading.word("/optimizer/name").value_or("").find("FusedAdam") != std::string::npos;
+    reading.follow("/optimizer/state_dtype", keeps_fp32 ? "fp32" : *storage);
+  }
+  const models::Model* model = reading.model();
+  if (model == nullptr || model->family() != models::Family::moe || !reading.has("/moe")) return;
+  reading.follow("/moe/dropless", true);
+  reading.follow("/moe/async_dispatch", false);
+  if (const Value* gate = reading.find("/moe/balanced_gate"))
+    reading.follow("/moe/router_gemm_executed", *gate == Value(false));
+  const bool has_shared = std::any_of(model->kinds.begin(), model->kinds.end(),
+                                      [](const auto& kind) { return kind.moe && kind.moe->shared_ffn > 0; });
+  reading.follow("/moe/shared_expert", has_shared ? "separate CUDA stream" : "none");
+}
+
+/// The classes that a new recipe names.
+void write_targets(Writing& writing) {
+  if (!writing.is_new()) return;
+  writing.put("distributed._target_", "nemo_automodel.components.distributed.fsdp2.FSDP2Manager");
+  if (writing.size("/pp") > 1)
+    writing.put("autopipeline._target_", "nemo_automodel.components.distributed.pipelining.AutoPipeline");
+}
+
+constexpr Rule kRules[] = {
+    {kModelKeys, kModelFields, read_model, write_model},
+    {kNodeKeys, kNodeFields, [](Reading& r) { torch::read_nodes(r, kNodeKeys[0]); },
+     [](Writing& w) { torch::write_nodes(w, kNodeKeys[0]); }},
+    {kBatchKeys, kBatchFields, [](Reading& r) { torch::read_batch(r, kBatch); },
+     [](Writing& w) { torch::write_batch(w, kBatch); }},
+    {kShardingKeys, kShardingFields, read_sharding, write_sharding},
+    {kStageKeys, kStageFields, read_stages, write_stages},
+    {kRecomputeKeys, kRecomputeFields, read_recompute, write_recompute},
+    {kDeepepKeys, kDeepepFields, read_deepep, write_deepep},
+    {kLoraKeys, kLoraFields, read_lora, write_lora},
+    {kPrecisionKeys, kPrecisionFields, read_precision, write_precision},
+    {kNothing, kNothing, read_facts, write_targets},
+};
+
+constexpr Harmless kHarmlessKeys[] = {
+    {"seed", "random numbers"},
+    {"rng.*", "random numbers"},
+    {"benchmark.*", "what is measured"},
+    {"dist_env.*", "start of the processes"},
+    {"distributed.dp_size", "follows from the other sizes"},
+    {"distributed._target_", "the usual code"},
+    {"distributed.strategy", "the usual code"},
+    {"parallelizer._target_", "the usual code"},
+    {"autopipeline._target_", "the usual code"},
+    {"autopipeline.scale_grads_in_schedule", "scale of the gradients"},
+    {"autopipeline.patch_*", "the usual code"},
+    {"autopipeline.pp_batch_size", "follows from the local batch"},
+    {"model._target_", "the usual code"},
+    {"model.config._target_", "the usual code"},
+    {"model.backend._target_", "the usual code"},
+    {"model.backend.enable_hf_state_dict_adapter", "checkpoints"},
+    {"model.trust_remote_code", "the usual code"},
+    {"model.config.trust_remote_code", "the usual code"},
+    {"step_scheduler.*", "how long it trains"},
+    {"checkpoint.*", "checkpoints"},
+    {"loss_fn.*", "the usual code"},
+    {"dataset.*", "data"},
+    {"validation_*", "evaluation"},
+    {"dataloader.*", "data"},
+    {"packed_sequence.*", "data"},
+    {"optimizer.lr", "learning rate"},
+    {"optimizer.betas", "optimizer constants"},
+    {"optimizer.eps", "optimizer constants"},
+    {"optimizer.weight_decay", "optimizer constants"},
+    {"lr_scheduler.*", "learning rate"},
+    {"peft._target_", "the usual code"},
+    {"wandb.*", "logging"},
+};
+
+}  // namespace
+
+const Table kAutomodel{Format::automodel, kRows, kRules, kHarmlessKeys};
+
+}  // namespace recipes
