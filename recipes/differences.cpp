@@ -49,6 +49,8 @@ Value canonical(const hw::Node& run) {
     set(object, inner, *stated);
     set(value, field, std::move(object));
   }
+  if (const Value* mode = find(value, "/recompute/mode"); mode != nullptr && *mode == Value("none"))
+    set(value, "/recompute", Value::Object{{"mode", "none"}});  // of nothing there are no modules and layers
   return value;
 }
 

@@ -246,6 +246,8 @@ constexpr std::string_view kNothing[] = {""};
 void read_facts(Reading& reading) {
   reading.follow("/cuda_graph/impl", "none");
   reading.follow("/overlap/fsdp/api", "torch FSDP2 fully_shard");
+  if (reading.size("/cp") > 1 && reading.word("/overlap/kernels/attn") != "te")
+    reading.follow("/overlap/cp/impl", "torch context_parallel (rotate=allgather)");
   if (const auto storage = reading.word("/optimizer/param_storage")) {
     const bool keeps_fp32 = reading.word("/optimizer/name").value_or("").find("FusedAdam") != std::string::npos;
     reading.follow("/optimizer/state_dtype", keeps_fp32 ? "fp32" : *storage);

@@ -103,6 +103,7 @@ void write_format(Writing& writing) {
 }
 
 void read_defaults(Reading& reading) {
+  megatron::read_missing_granularity(reading);
   reading.assume("/precision", "bf16", "the framework's mixed_precision where a recipe does not state it");
   reading.assume("/model", "wan2.1-14b", "the one video model described here");
 }

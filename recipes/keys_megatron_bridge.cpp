@@ -87,6 +87,7 @@ void read_function(Reading& reading) {
 }
 
 void read_defaults(Reading& reading) {
+  megatron::read_missing_granularity(reading);
   reading.assume("/precision", "bf16", "the framework's mixed_precision where a recipe does not state it");
 }
 

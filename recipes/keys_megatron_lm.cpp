@@ -208,6 +208,7 @@ constexpr std::string_view kRecomputeFields[] = {"/recompute/mode"};
 void read_recompute_switch(Reading& reading) {
   const Entry* entry = reading.take(kRecomputeKeys[0], kRecomputeFields[0]);
   if (entry != nullptr) reading.state(kRecomputeFields[0], "selective", *entry);
+  megatron::read_missing_granularity(reading);
 }
 
 void write_recompute_switch(Writing&) {}

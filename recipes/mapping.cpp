@@ -132,7 +132,12 @@ std::optional<Value> to_recipe(const Row& row, const Value& value) {
       if (found == row.words.end()) return row.kind == Kind::open_words ? std::optional(value) : std::nullopt;
       return found->recipe.empty() ? Value() : Value(found->recipe);
     }
-    default: return value;
+    case Kind::flag: return flag == nullptr ? std::nullopt : std::optional(value);
+    case Kind::text: return value.as<std::string>() == nullptr ? std::nullopt : std::optional(value);
+    case Kind::texts:
+    case Kind::counts: return value.as<Value::List>() == nullptr ? std::nullopt : std::optional(value);
+    default: return value.as<std::int64_t>() == nullptr && value.as<double>() == nullptr ? std::nullopt
+                                                                                        : std::optional(value);
   }
 }
 

@@ -98,4 +98,8 @@ void write_sharding(Writing& writing, const ShardingKeys& keys) {
   if (zero && *zero <= 1) state(keys.distributed_optimizer, *zero == 1);
 }
 
+void read_missing_granularity(Reading& reading) {
+  if (reading.has("/recompute")) reading.assume("/recompute/mode", "none", "for no granularity of it is stated");
+}
+
 }  // namespace recipes::megatron

@@ -32,4 +32,7 @@ struct ShardingKeys {
 void read_sharding(Reading& reading, const ShardingKeys& keys);
 void write_sharding(Writing& writing, const ShardingKeys& keys);
 
+/// What recompute is of means nothing without its granularity.
+void read_missing_granularity(Reading& reading);
+
 }  // namespace recipes::megatron
