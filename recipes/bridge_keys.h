@@ -22,6 +22,7 @@ inline constexpr Word kPrecisions[] = {
     {"fp16_mixed", "fp16"},
     {"bf16-mixed", "bf16"},
 };
+inline constexpr Word kReduceTypes[] = {{"false", "bf16"}, {"true", "fp32"}};
 inline constexpr Word kGraphs[] = {{"none", "none"},
                             {"full_iteration", "full_iteration"},
                             {"transformer_engine", "transformer_engine"},
@@ -84,6 +85,8 @@ inline constexpr Row kRows[] = {
     {"comm_overlap.overlap_grad_reduce", "/overlap/dp_grad_reduce", Kind::flag},
     {"ddp.overlap_param_gather", "/overlap/dp_param_gather", Kind::flag},
     {"comm_overlap.overlap_param_gather", "/overlap/dp_param_gather", Kind::flag},
+    {"ddp.grad_reduce_in_fp32", "/optimizer/grad_reduce_dtype", Kind::words, kReduceTypes},
+    {"mixed_precision.grad_reduce_in_fp32", "/optimizer/grad_reduce_dtype", Kind::words, kReduceTypes},
     {"ddp.outer_dp_sharding_strategy", "/extra/fsdp/outer_dp", Kind::text},
     {"ddp.fsdp_double_buffer", "/extra/fsdp/double_buffer", Kind::flag},
     {"ddp.megatron_fsdp_main_grads_dtype", "/extra/fsdp/main_grads_dtype", Kind::open_words, kTorchTypes},

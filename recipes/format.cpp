@@ -142,6 +142,10 @@ Syntax syntax_of(std::string_view text) {
 }
 
 Format format_of(std::string_view text, Syntax syntax, const std::string& file) {
+  for (const Format format : kFormats) {
+    const std::string line = "# stepcast: framework = " + std::string(name(format)) + "\n";
+    if (text.find(line) != std::string_view::npos) return format;
+  }
   std::array<int, kFormats.size()> score{};
   for (const Telltale& telltale : kTelltales) {
     if (telltale.syntax == syntax && text.find(telltale.words) != std::string_view::npos)

@@ -245,6 +245,7 @@ constexpr std::string_view kNothing[] = {""};
 
 void read_facts(Reading& reading) {
   reading.follow("/cuda_graph/impl", "none");
+  if (reading.has("/ep")) reading.follow("/etp", 1);
   reading.follow("/overlap/fsdp/api", "torch FSDP2 fully_shard");
   if (reading.size("/cp") > 1 && reading.word("/overlap/kernels/attn") != "te")
     reading.follow("/overlap/cp/impl", "torch context_parallel (rotate=allgather)");

@@ -32,6 +32,8 @@ void read_sharding(Reading& reading) {
 /// What dfm's training recipe does without being told.
 void read_facts(Reading& reading) {
   reading.assume("/precision", "bf16", "the recipe's mixed precision");
+  reading.follow("/ep", 1);  // it has neither
+  reading.follow("/sp", false);
   reading.follow("/optimizer/name", "adamw");
   reading.follow("/optimizer/param_dtype", "bf16");
   reading.follow("/optimizer/grad_reduce_dtype", "fp32");

@@ -108,12 +108,17 @@ void read_defaults(Reading& reading) {
   reading.assume("/model", "wan2.1-14b", "the one video model described here");
 }
 
+/// The keys alone would be Megatron-Bridge's.
+void write_framework(Writing& writing) {
+  if (writing.is_new()) writing.put("@framework", name(Format::dfm_megatron));
+}
+
 constexpr Rule kRules[] = {
     {kLatentKeys, kLatentFields, read_latents, write_latents},
     {kBatchKeys, kBatchFields, read_batch, write_batch},
     {kFormatKeys, kFormatFields, read_format, write_format},
     {bridge::kShardingKeys, bridge::kShardingFields, bridge::read_sharding, bridge::write_sharding},
-    {kNothing, kNothing, read_defaults, [](Writing&) {}},
+    {kNothing, kNothing, read_defaults, write_framework},
 };
 
 constexpr Harmless kHarmlessKeys[] = {

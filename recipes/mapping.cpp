@@ -130,6 +130,7 @@ std::optional<Value> to_recipe(const Row& row, const Value& value) {
       const auto found =
           std::find_if(row.words.begin(), row.words.end(), [&](const Word& word) { return word.run == *text; });
       if (found == row.words.end()) return row.kind == Kind::open_words ? std::optional(value) : std::nullopt;
+      if (found->recipe == "true" || found->recipe == "false") return Value(found->recipe == "true");
       return found->recipe.empty() ? Value() : Value(found->recipe);
     }
     case Kind::flag: return flag == nullptr ? std::nullopt : std::optional(value);

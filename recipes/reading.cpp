@@ -49,6 +49,7 @@ Reading::Reading(const Document& document, const Table& table, const Overrides& 
   if (table.format != Format::hugging_face) follow("/framework", name(table.format));
   read_rows(table.rows);
   for (const Rule& rule : table.rules) rule.read(*this);
+  if (table.format != Format::hugging_face) assume("/task", "pretrain", "for nothing of fine-tuning is stated");
 }
 
 void Reading::read_rows(std::span<const Row> rows) {

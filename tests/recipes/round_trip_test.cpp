@@ -1,6 +1,7 @@
 // A run written as a recipe and read again is the same run: every published run, in the format of its framework.
 #include <gtest/gtest.h>
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ struct File {
   const char* framework;
   Format format;
 };
+
+void PrintTo(const File& file, std::ostream* out) { *out << file.name; }
 
 class RoundTrip : public ::testing::TestWithParam<File> {};
 

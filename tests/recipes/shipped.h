@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct Row {
   std::string id;
   hw::Node run;
 };
+inline void PrintTo(const Row& row, std::ostream* out) { *out << row.id; }
 std::vector<Row> rows(const std::string& file);
 
 /// Rows that can be predicted; the others are refused, whoever describes them.
