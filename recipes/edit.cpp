@@ -1,6 +1,7 @@
 #include "recipes/edit.h"
 
 #include <algorithm>
+#include <map>
 
 #include "recipes/render.h"
 #include "recipes/scan.h"
@@ -29,6 +30,7 @@ class Editor {
   }
 
   std::string text() && {
+    add_new_sections();
     remove_empty_sections();
     std::stable_sort(edits_.begin(), edits_.end(),
                      [](const Edit& a, const Edit& b) { return a.at.begin < b.at.begin; });
@@ -206,8 +208,8 @@ class Editor {
     const auto section = std::find_if(document_.sections.begin(), document_.sections.end(),
                                       [&table](const Section& s) { return s.key == table; });
     if (section == document_.sections.end()) {
-      const std::string header = "[" + table + "]" + newline_;
-      return insert_line(text_.size(), newline_ + header + line);
+      new_keys_[nullptr].emplace_back(key, value);
+      return;
     }
     const Entry* near = anchor(key, is_same_section);
     insert_line(near != nullptr ? near->statement.end : section->end, line);
@@ -222,17 +224,27 @@ class Editor {
     }
     if (section != nullptr && section->is_flow)
       document_.fail(section->line, section->key + ": cannot be given another key here: it is written in braces");
-    std::size_t indent = section == nullptr ? 0 : section->indent;
-    std::string rest = section == nullptr ? key : key.substr(section->key.size() + 1);
-    const Entry* near = rest.find('.') == std::string::npos ? anchor(key, is_same_section) : nullptr;
-    const std::size_t at = near != nullptr ? near->statement.end : section != nullptr ? section->end : text_.size();
-    std::string lines;
-    for (std::size_t dot = rest.find('.'); dot != std::string::npos; dot = rest.find('.')) {
-      lines += std::string(indent, ' ') + rest.substr(0, dot) + ":" + newline_;
-      rest = rest.substr(dot + 1);
-      indent += 2;
+    const std::string rest = section == nullptr ? key : key.substr(section->key.size() + 1);
+    if (section == nullptr || rest.find('.') != std::string::npos) {
+      new_keys_[section].emplace_back(rest, value);
+      return;
     }
-    insert_line(at, lines + std::string(indent, ' ') + rest + ": " + literal_text(value, Syntax::yaml));
+    const Entry* near = anchor(key, is_same_section);
+    insert_line(near != nullptr ? near->statement.end : section->end,
+                std::string(section->indent, ' ') + rest + ": " + literal_text(value, Syntax::yaml));
+  }
+
+  /// Mappings and tables that are not there yet, with all their keys.
+  void add_new_sections() {
+    for (const auto& [section, keys] : new_keys_) {
+      std::string lines = document_.syntax == Syntax::toml ? "\n" + toml_tables(keys)
+                                                            : yaml_lines(keys, section == nullptr ? 0 : section->indent);
+      if (section == nullptr && document_.syntax == Syntax::yaml) lines.insert(0, "\n");
+      lines.pop_back();
+      for (std::size_t at = lines.find('\n'); newline_.size() > 1 && at != std::string::npos; at = lines.find('\n', at + 2))
+        lines.insert(at, "\r");
+      insert_line(section == nullptr ? text_.size() : section->end, lines);
+    }
   }
 
   /// YAML mappings of which every key goes, go too.
@@ -255,6 +267,7 @@ class Editor {
   const std::vector<std::string_view>& order_;
   std::string newline_;
   std::vector<Edit> edits_;
+  std::map<const Section*, Settings> new_keys_;  ///< by the section that they lie below; null: at the end
   std::vector<const Entry*> removed_;
 };
 

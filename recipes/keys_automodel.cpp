@@ -36,7 +36,6 @@ constexpr Row kRows[] = {
     {"model.backend.rope_fusion", "/overlap/kernels/rope_fusion", Kind::flag},
     {"model.backend.compile_attn", "/overlap/kernels/compile_attn", Kind::flag},
     {"model.backend.enable_fsdp_optimizations", "/overlap/fsdp/enable_fsdp_optimizations", Kind::flag},
-    {"model.backend.dispatcher", "/moe/dispatcher", Kind::open_words, kDispatchers},
     {"model.backend.dispatcher_num_sms", "/moe/dispatcher_num_sms", Kind::whole},
     {"model.backend.experts", "/moe/experts_gemm", Kind::text},
     {"model.backend.fake_balanced_gate", "/moe/balanced_gate", Kind::flag},
@@ -174,20 +173,27 @@ void write_recompute(Writing& writing) {
     writing.put(kRecomputeKeys[is_dense ? 1 : 0], *mode == "full");
 }
 
-/// The dispatcher by its old name.
-constexpr std::string_view kDeepepKeys[] = {"model.backend.enable_deepep"};
-constexpr std::string_view kDeepepFields[] = {"/moe/dispatcher"};
+/// The dispatcher by its name, or DeepEP or none by the switch that was there before.
+constexpr std::string_view kDispatcherKeys[] = {"model.backend.dispatcher", "model.backend.enable_deepep"};
+constexpr std::string_view kDispatcherFields[] = {"/moe/dispatcher"};
 
-void read_deepep(Reading& reading) {
-  const auto is_on = reading.flag(kDeepepKeys[0], kDeepepFields[0]);
-  if (is_on && !reading.has(kDeepepFields[0]))
-    reading.state(kDeepepFields[0], *is_on ? "deepep" : "alltoall", *reading.document().find(kDeepepKeys[0]));
+void read_dispatcher(Reading& reading) {
+  const Row row{kDispatcherKeys[0], kDispatcherFields[0], Kind::open_words, kDispatchers};
+  if (const Entry* entry = reading.take(row.key, row.field)) {
+    if (const auto word = to_run(row, reading.document(), *entry)) reading.state(row.field, *word, *entry);
+  }
+  const auto is_on = reading.flag(kDispatcherKeys[1], kDispatcherFields[0]);
+  if (is_on && !reading.has(kDispatcherFields[0]))
+    reading.state(kDispatcherFields[0], *is_on ? "deepep" : "alltoall", *reading.document().find(kDispatcherKeys[1]));
 }
 
-void write_deepep(Writing& writing) {
-  const auto dispatcher = writing.word(kDeepepFields[0]);
-  if (dispatcher && writing.exists(kDeepepKeys[0]) && !writing.exists("model.backend.dispatcher"))
-    writing.put(kDeepepKeys[0], *dispatcher == "deepep");
+void write_dispatcher(Writing& writing) {
+  const auto dispatcher = writing.word(kDispatcherFields[0]);
+  if (!dispatcher) return;
+  const bool is_old = writing.exists(kDispatcherKeys[1]) && !writing.exists(kDispatcherKeys[0]);
+  if (is_old && (*dispatcher == "deepep" || *dispatcher == "alltoall"))
+    return writing.put(kDispatcherKeys[1], *dispatcher == "deepep");
+  writing.put(kDispatcherKeys[0], *to_recipe({"", "", Kind::open_words, kDispatchers}, *dispatcher));
 }
 
 constexpr std::string_view kPrecisionKeys[] = {"fp8.enabled"};
@@ -281,7 +287,7 @@ constexpr Rule kRules[] = {
     {kShardingKeys, kShardingFields, read_sharding, write_sharding},
     {kStageKeys, kStageFields, read_stages, write_stages},
     {kRecomputeKeys, kRecomputeFields, read_recompute, write_recompute},
-    {kDeepepKeys, kDeepepFields, read_deepep, write_deepep},
+    {kDispatcherKeys, kDispatcherFields, read_dispatcher, write_dispatcher},
     {kLoraKeys, kLoraFields, read_lora, write_lora},
     {kPrecisionKeys, kPrecisionFields, read_precision, write_precision},
     {kNothing, kNothing, read_facts, write_targets},

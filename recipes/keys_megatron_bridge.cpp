@@ -125,8 +125,8 @@ constexpr Harmless kHarmlessKeys[] = {
     {"dataset.seed", "data"},
     {"rng.*", "random numbers"},
     {"dist.*", "start of the processes"},
-    {"model.vocab_size", "the model says it"},
-    {"model.make_vocab_size_divisible_by", "the model says it"},
+    {"model.vocab_size", kOfModel},
+    {"model.make_vocab_size_divisible_by", kOfModel},
     {"model.init_method_std", "initial weights"},
 };
 

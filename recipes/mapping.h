@@ -59,6 +59,9 @@ struct Harmless {
   std::string_view what;
 };
 
+/// Harmless::what of a model's dimensions: models are named, not built from a recipe's keys.
+inline constexpr std::string_view kOfModel = "the model";
+
 /// Everything that is known about a format's keys.
 struct Table {
   Format format;

@@ -75,6 +75,8 @@ class PythonReader {
     for (const std::string_view known : {"import ", "from ", "return", "pass", "\"\"\"", "'''", "@"}) {
       if (words.starts_with(known)) return "does not change a step's time: not a setting";
     }
+    if (words.find("_config(") != std::string_view::npos)
+      return "the recipe that this one starts from: what it sets is not read";
     return "not understood: not an assignment `cfg.section.key = value`";
   }
 

@@ -158,6 +158,8 @@ void Reading::ignore_rest() {
       ignore(entry, "not understood: only set under a condition");
     } else if (counted != &entry && understood_entries_.contains(counted)) {
       ignore(entry, "set again on line " + std::to_string(counted->line));
+    } else if (known != table_.harmless.end() && known->what == kOfModel) {
+      ignore(entry, "a size of the model, which is named apart");
     } else if (known != table_.harmless.end()) {
       ignore(entry, "does not change a step's time: " + std::string(known->what));
     } else {

@@ -143,6 +143,18 @@ bool says_something(const Value& value, Syntax syntax) {
   return !value.is_null() || syntax == Syntax::python || syntax == Syntax::yaml;
 }
 
+std::string yaml_lines(const Settings& settings, std::size_t indent) {
+  std::string out;
+  add_yaml(tree(settings), static_cast<int>(indent), out);
+  return out;
+}
+
+std::string toml_tables(const Settings& settings) {
+  std::string out;
+  add_toml(tree(settings), "", out);
+  return out;
+}
+
 std::string render(const Settings& settings, Syntax syntax, Format format) {
   std::string head = syntax == Syntax::shell ? "#!/bin/sh\n" : "";
   Settings keys;
@@ -158,8 +170,8 @@ std::string render(const Settings& settings, Syntax syntax, Format format) {
   std::string body;
   if (syntax == Syntax::python) body = python(keys);
   if (syntax == Syntax::shell) body = shell(keys);
-  if (syntax == Syntax::yaml) add_yaml(tree(keys), 0, body);
-  if (syntax == Syntax::toml) add_toml(tree(keys), "", body);
+  if (syntax == Syntax::yaml) body = yaml_lines(keys, 0);
+  if (syntax == Syntax::toml) body = toml_tables(keys);
   const std::string title = "# " + std::string(name(format)) + " recipe of a stepcast run\n";
   return syntax == Syntax::shell ? head.substr(0, 10) + title + head.substr(10) + "\n" + body
                                  : title + head + "\n" + body;

@@ -18,4 +18,8 @@ bool says_something(const Value& value, Syntax syntax);
 /// where the syntax has no word for that.
 std::string render(const Settings& settings, Syntax syntax, Format format);
 
+/// Keys in nested mappings, each line indented by at least so much; and in tables.
+std::string yaml_lines(const Settings& settings, std::size_t indent);
+std::string toml_tables(const Settings& settings);
+
 }  // namespace recipes

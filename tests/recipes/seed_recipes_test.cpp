@@ -58,7 +58,7 @@ TEST_P(SeedRecipe, GivesItsRow) {
   const recipes::Imported imported = recipes::to_run(recipe, {}, library);
   EXPECT_EQ(imported.missing, std::vector<std::string>{});
   for (const recipes::Ignored& ignored : imported.ignored)
-    EXPECT_EQ(ignored.why.substr(0, 26), "does not change a step's t") << ignored.key << ": " << ignored.why;
+    EXPECT_EQ(ignored.why.find("not understood"), std::string::npos) << ignored.key;
 
   const recipes::Value row = recipes::canonical(GetParam().run), run = recipes::canonical(imported.run);
   EXPECT_EQ(unexpected(recipes::differences(row, run), kNotInRecipes), std::vector<std::string>{});
