@@ -89,7 +89,7 @@ Answer show_recipe(const RecipeOptions& options, const models::DataDirectory& da
   models::Library library(data);
   const recipes::Imported imported = import(options, library);
   std::optional<models::Run> run;
-  if (imported.missing.empty()) run = models::parse_run(imported.run, library, false);
+  if (imported.missing.empty()) run = recipes::checked_run(imported, library);
   const models::Run* whole = run ? &*run : nullptr;
   const PageWidth width = page_width();
   Answer answer{.status = run ? kDone : kNo, .out = recipe_text(imported, whole, width.prose, width.table)};
@@ -107,9 +107,10 @@ Answer convert_recipe(const RecipeOptions& options, const models::DataDirectory&
   }
   Answer answer;
   if (options.to == "run") {
-    models::parse_run(imported.run, library, false);
+    recipes::checked_run(imported, library);
     answer.out = imported.run.pretty();
   } else {
+    recipes::checked_run(imported, library);
     recipes::Written written = recipes::write(recipes::parse_format(options.to), imported.run, library);
     answer.out = std::move(written.text);
     if (!written.left_out.empty())

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,9 +56,15 @@ struct Document {
   std::vector<Entry> entries = {};
   std::vector<Aside> asides = {};
   std::vector<Section> sections = {};
+  std::vector<std::size_t> line_starts = {};
+  std::map<std::string, std::size_t, std::less<>> counted = {};  ///< by key, the entry that counts
 
-  /// The entry that counts: the last of that key.
+  /// The entry that counts: the last of that key that is reached.
   const Entry* find(std::string_view key) const;
+  /// Line of a byte, from 1.
+  int line_at(std::size_t byte) const;
+  /// Adds an entry, up to kMostEntries.
+  void add(Entry entry);
   /// Throws hw::InputError: `file: line L: what`.
   [[noreturn]] void fail(int line, const std::string& what) const;
   /// `file: line L: key: rule, got value`
@@ -64,11 +72,11 @@ struct Document {
 };
 
 /// Takes a text apart. Throws hw::InputError with file and line: empty, not UTF-8, NUL bytes, more than 4 MiB, not of
-/// the syntax, a key given twice where the syntax forbids it, nesting deeper than 64, more than 100,000 keys.
+/// the syntax, a key given twice where the syntax forbids it, nesting deeper than 64, more than 20,000 keys.
 Document parse_document(std::string_view text, const std::string& file, Syntax syntax);
 
 inline constexpr int kMostNesting = 64;
-inline constexpr std::size_t kMostEntries = 100'000;
+inline constexpr std::size_t kMostEntries = 20'000;
 
 // One file a syntax; each adds entries, asides and sections to a document that has its text.
 void read_python(Document& document);

@@ -125,7 +125,7 @@ void read_precision(Reading& reading) {
   const Entry *bf16 = reading.take("--bf16", "/precision"), *fp16 = reading.take("--fp16", "/precision"),
               *fp8 = reading.take("--fp8-format", "/precision"), *scaling = reading.take("--fp8-recipe", "/precision"),
               *fp4 = reading.take("--fp4-format", "/precision");
-  if (bf16 != nullptr && fp16 != nullptr) document.refuse(*fp16, "must not be given beside --bf16");
+  if (bf16 != nullptr && fp16 != nullptr) document.fail(fp16->line, "--fp16: must not be given beside --bf16");
   for (const Entry* entry : {bf16, fp16}) {
     if (entry != nullptr) to_run({entry->key, "/precision", Kind::present}, document, *entry);
   }

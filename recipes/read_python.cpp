@@ -65,7 +65,7 @@ class PythonReader {
   }
 
   std::size_t closed(std::size_t end, std::size_t at, std::size_t quotes) const {
-    if (end == std::string_view::npos) document_.fail(line_of(text_, at), "a quote or bracket is not closed");
+    if (end == std::string_view::npos) document_.fail(document_.line_at(at), "a quote or bracket is not closed");
     return end + quotes;
   }
 
@@ -82,7 +82,7 @@ class PythonReader {
 
   void aside(std::size_t at, std::string_view words, std::string why) {
     const std::string_view first_line = stripped(words.substr(0, words.find('\n')));
-    document_.asides.push_back({line_of(text_, at), std::string(first_line), std::move(why)});
+    document_.asides.push_back({document_.line_at(at), std::string(first_line), std::move(why)});
   }
 
   /// `cfg.model.x = value`; false where the statement is something else.
@@ -96,12 +96,12 @@ class PythonReader {
       return false;
     const std::string_view target = text_.substr(at, stop - at);
     const std::string_view value = stripped(text_.substr(sign + 1, end - sign - 1));
-    if (value.empty()) document_.fail(line_of(text_, at), std::string(target) + ": needs a value");
+    if (value.empty()) document_.fail(document_.line_at(at), std::string(target) + ": needs a value");
     const auto from = static_cast<std::size_t>(value.data() - text_.data());
     const bool is_reachable = std::none_of(blocks_.begin(), blocks_.end(), [](Block b) { return b.is_condition; });
-    document_.entries.push_back({.key = std::string(target.substr(target.find('.') + 1)),
+    document_.add({.key = std::string(target.substr(target.find('.') + 1)),
                                  .value = literal(value),
-                                 .line = line_of(text_, at),
+                                 .line = document_.line_at(at),
                                  .value_at = {from, from + value.size()},
                                  .statement = {line_begin(text_, at), line_end(text_, end)},
                                  .reachable = is_reachable,

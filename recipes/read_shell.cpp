@@ -34,8 +34,7 @@ class ShellReader {
     bool starts_command = !in_list;
     while (words_.next(at, limit, word)) {
       if (word.kind == ShellWord::Kind::open_list) {
-        ++lists;
-        list_line = line_of(text_, word.at.begin);
+        if (lists++ == 0) list_line = document_.line_at(word.at.begin);
       } else if (word.kind == ShellWord::Kind::close_list) {
         lists = std::max(0, lists - 1);
         finish_flag();
@@ -75,7 +74,7 @@ class ShellReader {
     if (raw.starts_with("${") && raw.ends_with("}") && raw.find(":-") != std::string_view::npos)
       value = {value.begin + raw.find(":-") + 2, value.end - 1};
     words_.assign(name.ends_with('+') ? name.substr(0, name.size() - 1) : name,
-                  {.text = content, .value_at = value, .line = line_of(text_, word.at.begin)});
+                  {.text = content, .value_at = value, .line = document_.line_at(word.at.begin)});
   }
 
   static bool is_flag(const ShellWord& word) {
@@ -99,7 +98,7 @@ class ShellReader {
       key_with_sign(word, in_list);
     } else if (is_flag(word)) {
       finish_flag();
-      flag_ = {.key = spelled(word.text), .line = line_of(text_, word.at.begin), .statement = word.at,
+      flag_ = {.key = spelled(word.text), .line = document_.line_at(word.at.begin), .statement = word.at,
                .in_list = in_list};
       has_flag_ = true;
     } else if (has_flag_ && !word.text.ends_with(".py") && !is_list_variable(word)) {
@@ -127,10 +126,10 @@ class ShellReader {
     const std::size_t sign = word.text.find('=');
     const std::string key = word.text.substr(0, sign), value = word.text.substr(sign + 1);
     const std::size_t from = text_.find('=', word.at.begin) + 1;
-    if (value.empty()) document_.fail(line_of(text_, word.at.begin), key + ": needs a value");
-    document_.entries.push_back({.key = is_flag(word) ? spelled(key) : key.substr(key.find_first_not_of("+-")),
+    if (value.empty()) document_.fail(document_.line_at(word.at.begin), key + ": needs a value");
+    document_.add({.key = is_flag(word) ? spelled(key) : key.substr(key.find_first_not_of("+-")),
                                  .value = literal(value),
-                                 .line = line_of(text_, word.at.begin),
+                                 .line = document_.line_at(word.at.begin),
                                  .value_at = {from, word.is_quoted ? word.inner.end : word.at.end},
                                  .statement = word.at,
                                  .in_list = in_list,
@@ -156,7 +155,7 @@ class ShellReader {
       flag_.value_at = values_.size() == 1 ? values_[0].inner : Span{values_.front().at.begin, values_.back().at.end};
       flag_.statement.end = values_.back().at.end;
     }
-    document_.entries.push_back(std::move(flag_));
+    document_.add(std::move(flag_));
     variables_of_.push_back(std::move(variable));
     values_.clear();
     flag_ = {};

@@ -60,7 +60,7 @@ class TomlReader {
     const std::size_t key_at = offset(key.source().begin), at = offset(node.source().begin);
     const std::size_t end = end_of_value(text_, at, true);
     const bool is_found = key_at < at && at < text_.size() && end != std::string_view::npos;
-    document_.entries.push_back(
+    document_.add(
         {.key = path,
          .value = typed(node, depth),
          .line = static_cast<int>(key.source().begin.line),
@@ -73,7 +73,7 @@ class TomlReader {
   void add_section(const toml::table& table, const std::string& path) {
     const std::size_t at = offset(table.source().begin);
     document_.sections.push_back({.key = path,
-                                  .line = line_of(text_, at),
+                                  .line = document_.line_at(at),
                                   .header = {line_begin(text_, at), line_end(text_, at)}});
   }
 

@@ -28,11 +28,11 @@ class YamlReader {
     int depth = 0;
     for (std::size_t i = 0; i < text_.size(); ++i) {
       if (text_[i] == '[' || text_[i] == '{') {
-        if (++depth > kMostNesting) document_.fail(line_of(text_, i), nesting_rule());
+        if (++depth > kMostNesting) document_.fail(document_.line_at(i), nesting_rule());
       } else if ((text_[i] == ']' || text_[i] == '}') && depth > 0) {
         --depth;
       } else if (text_[i] == '\n' && line_opens_more_than_allowed(i + 1)) {
-        document_.fail(line_of(text_, i + 1), nesting_rule());
+        document_.fail(document_.line_at(i + 1), nesting_rule());
       }
     }
   }
@@ -70,13 +70,13 @@ class YamlReader {
   }
 
   void mapping(const YAML::Node& map, const std::string& path, int depth, bool inherited) {
-    if (depth > kMostNesting) document_.fail(line_of(text_, place(map)), nesting_rule());
+    if (depth > kMostNesting) document_.fail(document_.line_at(place(map)), nesting_rule());
     std::set<std::string> seen;
     for (const auto& member : map) {
       const std::string key = key_text(member.first);
       if (key == "<<") continue;
       if (!seen.insert(key).second) {
-        document_.fail(line_of(text_, place(member.first)),
+        document_.fail(document_.line_at(place(member.first)),
                        hw::shortened(hw::printable(path + key)) + ": must be given once, is given twice");
       }
       const bool is_alias = place(member.second) < place(member.first);
@@ -88,14 +88,14 @@ class YamlReader {
   }
 
   std::string key_text(const YAML::Node& key) const {
-    if (!key.IsScalar()) document_.fail(line_of(text_, place(key)), "a key must be a word");
+    if (!key.IsScalar()) document_.fail(document_.line_at(place(key)), "a key must be a word");
     return key.Scalar();
   }
 
   /// What `<<: *other` brings, less what the mapping states itself.
   void merge(const YAML::Node& other, const std::string& path, int depth, const std::set<std::string>& stated) {
-    if (!other.IsMap()) document_.fail(line_of(text_, place(other)), "<<: must be a mapping");
-    if (depth > kMostNesting) document_.fail(line_of(text_, place(other)), nesting_rule());
+    if (!other.IsMap()) document_.fail(document_.line_at(place(other)), "<<: must be a mapping");
+    if (depth > kMostNesting) document_.fail(document_.line_at(place(other)), nesting_rule());
     for (const auto& member : other) {
       const std::string key = key_text(member.first);
       if (!stated.contains(key)) value(member.first, member.second, path + key, depth + 1, true);
@@ -103,11 +103,10 @@ class YamlReader {
   }
 
   void value(const YAML::Node& key, const YAML::Node& node, const std::string& path, int depth, bool inherited) {
-    if (document_.entries.size() >= kMostEntries)
-      document_.fail(line_of(text_, place(key)), "must not have more than " + std::to_string(kMostEntries) + " keys");
+    if (document_.sections.size() >= kMostEntries) document_.fail(document_.line_at(place(key)), "has too many mappings");
     if (node.IsMap() && node.size() > 0) {
       const std::size_t first = document_.entries.size(), index = document_.sections.size();
-      document_.sections.push_back({.key = path, .line = line_of(text_, place(key)), .header = line_span(place(key))});
+      document_.sections.push_back({.key = path, .line = document_.line_at(place(key)), .header = line_span(place(key))});
       mapping(node, path + ".", depth + 1, inherited);
       finish_section(index, first, node);
     } else if (node.IsSequence() && holds_mappings(node)) {
@@ -137,7 +136,7 @@ class YamlReader {
 
   void scalar_or_list(const YAML::Node& key, const YAML::Node& node, const std::string& path, int depth,
                       bool inherited) {
-    Entry entry{.key = path, .line = line_of(text_, place(key))};
+    Entry entry{.key = path, .line = document_.line_at(place(key))};
     entry.value = typed(node, depth);
     const std::size_t at = place(node);
     entry.value_at = inherited ? Span{} : span_of(key, node, at);
@@ -146,7 +145,7 @@ class YamlReader {
     const std::size_t begin = line_begin(text_, place(key));
     entry.statement = {begin, line_end(text_, std::max(entry.value_at.end, place(key)))};
     entry.shown = node.IsScalar() ? node.Scalar() : json(entry.value);
-    document_.entries.push_back(std::move(entry));
+    document_.add(std::move(entry));
   }
 
   /// Of a value that stands behind its key; empty where its place cannot be told.
@@ -182,11 +181,11 @@ class YamlReader {
   }
 
   Value typed(const YAML::Node& node, int depth) const {
-    if (depth > kMostNesting) document_.fail(line_of(text_, place(node)), nesting_rule());
+    if (depth > kMostNesting) document_.fail(document_.line_at(place(node)), nesting_rule());
     if (node.IsScalar()) return node.Tag() == "!" ? Value(node.Scalar()) : word(node.Scalar());
     if (!node.IsSequence()) return {};
     if (node.size() > kMostEntries)
-      document_.fail(line_of(text_, place(node)), "must not have more than " + std::to_string(kMostEntries) + " keys");
+      document_.fail(document_.line_at(place(node)), "must not have more than " + std::to_string(kMostEntries) + " keys");
     Value::List list;
     for (const auto& element : node) list.push_back(typed(element, depth + 1));
     return list;

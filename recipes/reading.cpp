@@ -6,6 +6,7 @@
 #include "hw/error_text.h"
 #include "hw/input_error.h"
 #include "recipes/differences.h"
+#include "recipes/located_error.h"
 
 namespace recipes {
 namespace {
@@ -127,7 +128,11 @@ const models::Model* Reading::model() {
   if (stated == nullptr) return nullptr;
   Value holder;
   set(holder, "/model", *stated);
-  return &library_.model(to_node(holder, document_.file).at("model"));
+  try {
+    return &library_.model(to_node(holder, document_.file).at("model"));
+  } catch (const hw::InputError& error) {
+    throw hw::InputError(located_error(error.what(), document_.file, understood_));
+  }
 }
 
 const hw::Cluster* Reading::cluster() {
@@ -135,7 +140,11 @@ const hw::Cluster* Reading::cluster() {
   if (stated == nullptr) return nullptr;
   Value holder;
   set(holder, "/system", *stated);
-  return &library_.cluster(to_node(holder, document_.file).at("system"));
+  try {
+    return &library_.cluster(to_node(holder, document_.file).at("system"));
+  } catch (const hw::InputError& error) {
+    throw hw::InputError(located_error(error.what(), document_.file, understood_));
+  }
 }
 
 int Reading::gpus_per_node() {

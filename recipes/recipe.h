@@ -57,6 +57,9 @@ Recipe read_recipe(std::string_view text, const std::string& file, std::optional
 /// The run that a recipe describes. Throws hw::InputError with file, line, key, rule and value.
 Imported to_run(const Recipe& recipe, const Overrides& overrides, models::Library& library);
 
+/// The run, parsed. Throws hw::InputError, with the line and the key of the recipe that stated what is refused.
+models::Run checked_run(const Imported& imported, models::Library& library);
+
 /// A new recipe of the run. Throws hw::InputError where the format cannot say something that changes the step.
 Written write(Format format, const hw::Node& run, models::Library& library);
 

@@ -86,11 +86,6 @@ Value bare_word(std::string_view word) {
 
 }  // namespace
 
-int line_of(std::string_view text, std::size_t byte) {
-  return 1 + static_cast<int>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(
-                                                                          std::min(byte, text.size())), '\n'));
-}
-
 std::size_t line_begin(std::string_view text, std::size_t byte) {
   if (byte == 0) return 0;
   const std::size_t before = text.rfind('\n', byte - 1);

@@ -8,7 +8,6 @@
 
 namespace recipes {
 
-int line_of(std::string_view text, std::size_t byte);
 /// Where the line of a byte begins, and where the next one does.
 std::size_t line_begin(std::string_view text, std::size_t byte);
 std::size_t line_end(std::string_view text, std::size_t byte);

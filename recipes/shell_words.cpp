@@ -9,6 +9,8 @@
 namespace recipes {
 namespace {
 
+constexpr std::size_t kMostBytes = std::size_t{1} << 16;  ///< of a word, with its variables
+
 bool is_name(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 bool ends_word(char c) { return std::string_view(" \t\r\n;|&()<>").find(c) != std::string_view::npos; }
 
@@ -102,7 +104,7 @@ std::size_t ShellWords::read_quoted(std::size_t at, std::size_t limit, ShellWord
       word.text += text_[at++];
     }
   }
-  if (at >= limit) document_.fail(line_of(text_, open), "a quote is not closed");
+  if (at >= limit) document_.fail(document_.line_at(open), "a quote is not closed");
   return at + 1;
 }
 
@@ -112,13 +114,13 @@ std::size_t ShellWords::closing(std::size_t at, std::size_t limit, char open, ch
     if (text_[i] == open) ++depth;
     if (text_[i] == close && --depth == 0) return i + 1;
   }
-  document_.fail(line_of(text_, at), std::string("a `") + open + "` is not closed");
+  document_.fail(document_.line_at(at), std::string("a `") + open + "` is not closed");
 }
 
 std::size_t ShellWords::read_dollar(std::size_t at, std::size_t limit, ShellWord& word) {
   if (text_[at] == '`') {
     const std::size_t end = text_.find('`', at + 1);
-    if (end >= limit) document_.fail(line_of(text_, at), "a quote is not closed");
+    if (end >= limit) document_.fail(document_.line_at(at), "a quote is not closed");
     word.text += text_.substr(at, end + 1 - at);
     return end + 1;
   }
@@ -142,6 +144,8 @@ std::size_t ShellWords::read_dollar(std::size_t at, std::size_t limit, ShellWord
                                                                                     : name);
   if (known != variables_.end()) {
     ++known->second.uses;
+    if (word.text.size() + known->second.text.size() > kMostBytes)
+      document_.fail(document_.line_at(at), "a word must not be longer than 64 KiB");
     word.text += known->second.text;
     word.variable = known->first;
   } else {
