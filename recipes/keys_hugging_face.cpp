@@ -12,7 +12,7 @@ constexpr std::string_view kFields[] = {"/model"};
 void read_model(Reading& reading) {
   if (reading.has("/model")) return;
   const Document& document = reading.document();
-  for (const Entry& entry : document.entries) reading.take(entry.key, "/model");
+  for (const Entry& entry : document.entries) reading.take(entry.key, "/model/" + entry.key);
   reading.follow("/model", from_node(hw::Node::parse(document.text, document.file)));
   reading.model();  // refuses what is no model
 }

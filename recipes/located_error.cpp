@@ -9,12 +9,10 @@
 namespace recipes {
 namespace {
 
-/// The key that stated a field; of a model that is the whole recipe, the key that the field is.
+/// The key that stated a field.
 const Understood* origin(const std::string& field, const std::vector<Understood>& understood) {
-  const auto states = [&field](const Understood& key) {
-    return key.field == field || (key.field == "model" && field == "model." + key.key);
-  };
-  const auto found = std::find_if(understood.rbegin(), understood.rend(), states);
+  const auto found = std::find_if(understood.rbegin(), understood.rend(),
+                                  [&field](const Understood& key) { return key.field == field; });
   return found == understood.rend() ? nullptr : &*found;
 }
 

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <sstream>
+#include <functional>
+#include <map>
 
 #include "hw/error_text.h"
 #include "recipes/document.h"
@@ -21,7 +22,7 @@ class TomlReader {
     table(parse(), "", 0);
     std::stable_sort(document_.entries.begin(), document_.entries.end(),
                      [](const Entry& a, const Entry& b) { return a.line < b.line; });
-    for (Section& section : document_.sections) section.end = end_of(section);
+    finish_sections();
   }
 
  private:
@@ -77,15 +78,14 @@ class TomlReader {
                                   .header = {line_begin(text_, at), line_end(text_, at)}});
   }
 
-  /// Behind the last of the keys that stand right below the table's header.
-  std::size_t end_of(const Section& section) const {
-    std::size_t end = section.header.end;
+  /// A new key goes behind the last of those that stand right below the table's header.
+  void finish_sections() {
+    std::map<std::string, std::size_t, std::less<>> ends;
     for (const Entry& entry : document_.entries) {
-      const bool is_own = entry.key.starts_with(section.key + ".") &&
-                          entry.key.find('.', section.key.size() + 1) == std::string::npos;
-      if (is_own && entry.editable) end = std::max(end, entry.statement.end);
+      std::size_t& end = ends[entry.key.substr(0, entry.key.rfind('.'))];
+      if (entry.editable) end = std::max(end, entry.statement.end);
     }
-    return end;
+    for (Section& section : document_.sections) section.end = std::max(section.header.end, ends[section.key]);
   }
 
   Value typed(const toml::node& node, int depth) const {
