@@ -149,11 +149,15 @@ void add_recipe(CLI::App& app, RecipeOptions& options) {
       "Example: stepcast recipe show configs/recipes/qwen3-30b-a3b-h100-8.yaml");
 }
 
-/// Flags that may stand where `verb` is the verb.
+/// Flags that may stand where `verb` is the verb, and those of what is said of it (`recipe show`).
 std::vector<std::string> known_flags(const CLI::App& app, const CLI::App* verb) {
+  std::vector<const CLI::App*> levels = {&app};
+  if (verb) {
+    levels.push_back(verb);
+    for (const CLI::App* inner : verb->get_subcommands()) levels.push_back(inner);
+  }
   std::vector<std::string> names;
-  for (const CLI::App* level : {verb, &app}) {
-    if (!level) continue;
+  for (const CLI::App* level : levels) {
     for (const CLI::Option* option : level->get_options()) {
       for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
     }
@@ -196,6 +200,11 @@ void describe(CLI::App& app, Options& options) {
     level->fallthrough();
     level->allow_extras();
     level->set_help_flag("-h,--help", "this text");
+    for (CLI::App* inner : level->get_subcommands(nullptr)) {
+      inner->fallthrough();
+      inner->allow_extras();
+      inner->set_help_flag("-h,--help", "this text");
+    }
   }
   app.set_help_flag("-h,--help", "this text");
   app.allow_extras();

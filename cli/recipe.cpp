@@ -83,6 +83,10 @@ std::string listed(const std::vector<std::string>& fields) {
   return text;
 }
 
+std::string said(const std::string& what, const std::vector<std::string>& fields) {
+  return fields.empty() ? "" : what + ": " + listed(fields) + "\n";
+}
+
 }  // namespace
 
 Answer show_recipe(const RecipeOptions& options, const models::DataDirectory& data) {
@@ -102,8 +106,9 @@ Answer convert_recipe(const RecipeOptions& options, const models::DataDirectory&
   models::Library library(data);
   const recipes::Imported imported = import(options, library);
   if (!imported.missing.empty()) {
-    return {.status = kNo,
-            .diagnostics = "a run also needs " + listed(imported.missing) + "; state --model, --system, --gpus or --set\n"};
+    return {
+        .status = kNo,
+        .diagnostics = "a run also needs " + listed(imported.missing) + "; state --model, --system, --gpus or --set\n"};
   }
   Answer answer;
   if (options.to == "run") {
@@ -111,11 +116,13 @@ Answer convert_recipe(const RecipeOptions& options, const models::DataDirectory&
     answer.out = imported.run.pretty();
   } else {
     recipes::checked_run(imported, library);
-    recipes::Written written = recipes::write(recipes::parse_format(options.to), imported.run, library);
+    const recipes::Format format = recipes::parse_format(options.to);
+    std::vector<std::string> dropped;
+    const hw::Node run = recipes::in_framework(format, imported.run, dropped);
+    recipes::Written written = recipes::write(format, run, library);
     answer.out = std::move(written.text);
-    if (!written.left_out.empty())
-      answer.diagnostics = "left out, for the format has no words for it and it is the same run without: " +
-                           listed(written.left_out) + "\n";
+    answer.diagnostics = said("settings of the other framework, not carried over", dropped) +
+                         said("left out, as the recipe is of the same run without", written.left_out);
   }
   if (!options.out.empty()) {
     write_file(options.out, answer.out);

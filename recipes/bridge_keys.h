@@ -24,10 +24,10 @@ inline constexpr Word kPrecisions[] = {
 };
 inline constexpr Word kReduceTypes[] = {{"false", "bf16"}, {"true", "fp32"}};
 inline constexpr Word kGraphs[] = {{"none", "none"},
-                            {"full_iteration", "full_iteration"},
-                            {"transformer_engine", "transformer_engine"},
-                            {"local", "local"},
-                            {"", "none"}};
+                                   {"full_iteration", "full_iteration"},
+                                   {"transformer_engine", "transformer_engine"},
+                                   {"local", "local"},
+                                   {"", "none"}};
 
 /// The first rows are of the sequence length, which diffusion models have from elsewhere.
 inline constexpr std::size_t kLengthRows = 3;

@@ -44,11 +44,11 @@ void read_annotations(Document& document) {
       if (value.empty()) document.fail(line, "must be `# stepcast: name = value`");
       const auto from = static_cast<std::size_t>(value.data() - text.data());
       document.add({.key = key,
-                                  .value = literal(value),
-                                  .line = line,
-                                  .value_at = {from, from + value.size()},
-                                  .statement = {begin, std::min(end + 1, text.size())},
-                                  .shown = std::string(value)});
+                    .value = literal(value),
+                    .line = line,
+                    .value_at = {from, from + value.size()},
+                    .statement = {begin, std::min(end + 1, text.size())},
+                    .shown = std::string(value)});
     }
     begin = end + 1;
   }

@@ -17,7 +17,8 @@ struct Span {
   std::size_t begin = 0, end = 0;
 };
 
-/// One key of a recipe, and where it stands. `key` is dotted (`model.tensor_model_parallel_size`), a flag as it is typed
+/// One key of a recipe, and where it stands. `key` is dotted (`model.tensor_model_parallel_size`), a flag as it is
+/// typed
 /// (`--tensor-model-parallel-size`), or `@name` for a line `# stepcast: name = value`.
 struct Entry {
   std::string key;

@@ -53,8 +53,8 @@ class Editor {
     if (!entry.editable) document_.refuse(entry, "cannot be changed here: it is inherited or split over lines");
     const Syntax syntax = syntax_of_key(entry.key);
     const std::string_view was = text_.substr(entry.value_at.begin, entry.value_at.end - entry.value_at.begin);
-    const bool is_switch = syntax == Syntax::shell && (entry.value == Value(true) || value == Value(true)) &&
-                           entry.key.starts_with('-');
+    const bool is_switch =
+        syntax == Syntax::shell && (entry.value == Value(true) || value == Value(true)) && entry.key.starts_with('-');
     if (is_switch) {
       const std::string rest = value == Value(true) ? "" : " " + literal_text(value, syntax);
       edits_.push_back({entry.statement, entry.key + rest});
@@ -97,9 +97,8 @@ class Editor {
       if (entry.key != key || !entry.reachable) continue;
       if (!entry.editable) document_.refuse(entry, "cannot be removed here: it is inherited or split over lines");
       removed_.push_back(&entry);
-      edits_.push_back({document_.syntax == Syntax::shell && !key.starts_with('@') ? flag_with_line(entry)
-                                                                                   : entry.statement,
-                        ""});
+      edits_.push_back(
+          {document_.syntax == Syntax::shell && !key.starts_with('@') ? flag_with_line(entry) : entry.statement, ""});
     }
   }
 
@@ -146,7 +145,9 @@ class Editor {
 
   /// The entry that a new key follows: of the same section, the nearest before it in the usual order, else the last.
   const Entry* anchor(const std::string& key, bool (*fits)(const Entry&, const std::string&)) const {
-    const auto place = [this](std::string_view k) { return std::find(order_.begin(), order_.end(), k) - order_.begin(); };
+    const auto place = [this](std::string_view k) {
+      return std::find(order_.begin(), order_.end(), k) - order_.begin();
+    };
     const Entry* best = nullptr;
     for (const Entry& entry : document_.entries) {
       if (entry.key.starts_with('@') || !entry.editable || !entry.reachable || !fits(entry, key)) continue;
@@ -238,10 +239,11 @@ class Editor {
   void add_new_sections() {
     for (const auto& [section, keys] : new_keys_) {
       std::string lines = document_.syntax == Syntax::toml ? "\n" + toml_tables(keys)
-                                                            : yaml_lines(keys, section == nullptr ? 0 : section->indent);
+                                                           : yaml_lines(keys, section == nullptr ? 0 : section->indent);
       if (section == nullptr && document_.syntax == Syntax::yaml) lines.insert(0, "\n");
       lines.pop_back();
-      for (std::size_t at = lines.find('\n'); newline_.size() > 1 && at != std::string::npos; at = lines.find('\n', at + 2))
+      for (std::size_t at = lines.find('\n'); newline_.size() > 1 && at != std::string::npos;
+           at = lines.find('\n', at + 2))
         lines.insert(at, "\r");
       insert_line(section == nullptr ? text_.size() : section->end, lines);
     }

@@ -27,8 +27,8 @@ Written write_model(const Value& run, models::Library& library) {
   if (const auto* name = model->as<std::string>()) {
     const bool is_path = name->ends_with(".json") || name->find('/') != std::string::npos;
     library.model(to_node(run, "run").at("model"));
-    written.text = hw::Node::read_file(is_path ? *name : (library.data().path / "models" / (*name + ".json")).string())
-                       .pretty();
+    written.text =
+        hw::Node::read_file(is_path ? *name : (library.data().path / "models" / (*name + ".json")).string()).pretty();
   } else {
     written.text = to_node(*model, "run").pretty();
   }
@@ -45,7 +45,7 @@ void check(const std::string& text, Format format, const Value& run, models::Lib
   std::vector<std::string> same;
   const std::vector<std::string> lost = differences_that_matter(run, got, library, same);
   if (!lost.empty()) {
-    throw hw::InputError("run: a " + std::string(name(format)) + " recipe has no words for: " + listed(lost, run));
+    throw hw::InputError("run: recipes of " + std::string(name(format)) + " have no words for: " + listed(lost, run));
   }
   for (const std::string& field : same) {
     if (!follows(field)) written.left_out.push_back(dotted(field));
@@ -88,8 +88,8 @@ void check_changes(const Recipe& recipe, const std::string& text, const Value& b
     return was != nullptr && *was == *find(after, field);  // was not asked for
   });
   if (lost.empty()) return;
-  throw hw::InputError(hw::printable(recipe.document.file) + ": a " + std::string(name(recipe.format)) +
-                       " recipe cannot say the change to: " + listed(lost, after));
+  throw hw::InputError(hw::printable(recipe.document.file) + ": recipes of " + std::string(name(recipe.format)) +
+                       " cannot say the change to: " + listed(lost, after));
 }
 
 }  // namespace

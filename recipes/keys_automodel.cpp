@@ -201,7 +201,8 @@ constexpr std::string_view kPrecisionFields[] = {"/precision"};
 
 void read_precision(Reading& reading) {
   const auto is_fp8 = reading.flag(kPrecisionKeys[0], "/precision");
-  const bool is_mx = reading.word("/moe/te_fp8_recipe") == "mxfp8" || reading.word("/moe/experts_gemm") == "torch_mm_mxfp8";
+  const bool is_mx =
+      reading.word("/moe/te_fp8_recipe") == "mxfp8" || reading.word("/moe/experts_gemm") == "torch_mm_mxfp8";
   if (is_fp8 && *is_fp8) reading.state("/precision", "fp8-cs", *reading.document().find(kPrecisionKeys[0]));
   if (is_mx) reading.follow("/precision", "mxfp8");
   reading.assume("/precision", reading.word("/optimizer/param_storage").value_or("bf16"), "the type of the parameters");

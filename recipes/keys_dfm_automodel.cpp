@@ -47,8 +47,7 @@ void write_flow(Writing& writing) {
 constexpr Rule kRules[] = {
     {kModelKeys, kModelFields, [](Reading& r) { torch::read_repository(r, kModelKeys[0]); },
      [](Writing& w) { torch::write_repository(w, kModelKeys[0]); }},
-    {kShardingKeys, kShardingFields, read_sharding,
-     [](Writing& w) { torch::write_replicas(w, kShardingKeys[0]); }},
+    {kShardingKeys, kShardingFields, read_sharding, [](Writing& w) { torch::write_replicas(w, kShardingKeys[0]); }},
     {kNothing, kNothing, read_facts, write_flow},
 };
 

@@ -66,8 +66,7 @@ void read_layer_graphs(Reading& reading) {
 
 void write_layer_graphs(Writing& writing) {
   if (!writing.exists(kGraphKeys[0]) || writing.exists("model.cuda_graph_impl")) return;
-  if (const auto implementation = writing.word(kGraphFields[0]))
-    writing.put(kGraphKeys[0], *implementation != "none");
+  if (const auto implementation = writing.word(kGraphFields[0])) writing.put(kGraphKeys[0], *implementation != "none");
 }
 
 /// Adapters make it LoRA.

@@ -77,8 +77,8 @@ std::string plain_schedule(const std::string& text) {
 
 constexpr megatron::DispatcherKeys kDispatcher{"--moe-token-dispatcher-type", "--moe-flex-dispatcher-backend"};
 constexpr megatron::ShardingKeys kSharding{"--use-distributed-optimizer", "--use-megatron-fsdp",
-                                           "--data-parallel-sharding-strategy",
-                                           "--num-distributed-optimizer-instances", true};
+                                           "--data-parallel-sharding-strategy", "--num-distributed-optimizer-instances",
+                                           true};
 
 constexpr std::string_view kDispatcherKeys[] = {kDispatcher.type, kDispatcher.backend};
 constexpr std::string_view kDispatcherFields[] = {"/moe/dispatcher"};
@@ -170,15 +170,16 @@ void read_virtual(Reading& reading) {
   const auto layers = static_cast<std::int64_t>(model->layers.size());
   const std::int64_t stage_layers = std::int64_t{*layers_each} * reading.size("/pp");
   if (layers % stage_layers != 0)
-    reading.document().refuse(entry, "must, times the pipeline size, divide the model's " + std::to_string(layers) +
-                                         " layers");
+    reading.document().refuse(
+        entry, "must, times the pipeline size, divide the model's " + std::to_string(layers) + " layers");
   reading.state("/vp", layers / stage_layers, entry);
 }
 
 void write_virtual(Writing& writing) {
   const auto vp = writing.count("/vp");
-  const bool is_v = plain_schedule(writing.word("/schedule").value_or(
-                        writing.word("/overlap/schedule").value_or(""))) == "zbv";  // always has two
+  const bool is_v =
+      plain_schedule(writing.word("/schedule").value_or(writing.word("/overlap/schedule").value_or(""))) ==
+      "zbv";  // always has two
   if (!vp || is_v) return;
   const models::Model* model = writing.exists(kVirtualKeys[1]) ? writing.model() : nullptr;
   const int layers = model == nullptr ? 0 : static_cast<int>(model->layers.size());

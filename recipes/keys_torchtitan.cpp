@@ -37,10 +37,11 @@ struct Flavor {
   std::string_view family, flavor, model;
 };
 constexpr Flavor kFlavors[] = {
-    {"llama3", "8B", "llama3-8b"},          {"llama3", "70B", "llama3-70b"},     {"llama3", "405B", "llama3.1-405b"},
-    {"deepseek_v3", "671B", "deepseek-v3-nomtp"}, {"qwen3", "8B", "qwen3-8b"},   {"qwen3", "32B", "qwen3-32b"},
-    {"qwen3", "30B-A3B", "qwen3-30b-a3b"},  {"qwen3", "235B-A22B", "qwen3-235b-a22b"},
-    {"gpt_oss", "20b", "gpt-oss-20b"},      {"gpt_oss", "120b", "gpt-oss-120b"},
+    {"llama3", "8B", "llama3-8b"},         {"llama3", "70B", "llama3-70b"},
+    {"llama3", "405B", "llama3.1-405b"},   {"deepseek_v3", "671B", "deepseek-v3-nomtp"},
+    {"qwen3", "8B", "qwen3-8b"},           {"qwen3", "32B", "qwen3-32b"},
+    {"qwen3", "30B-A3B", "qwen3-30b-a3b"}, {"qwen3", "235B-A22B", "qwen3-235b-a22b"},
+    {"gpt_oss", "20b", "gpt-oss-20b"},     {"gpt_oss", "120b", "gpt-oss-120b"},
 };
 
 constexpr std::string_view kModelKeys[] = {"model.name", "model.flavor"};
@@ -94,9 +95,8 @@ void read_sharding(Reading& reading) {
   if (copies > 1 && shard != nullptr && shard->value == Value(1)) reading.follow("/fsdp", 0);
   constexpr Word kReshard[] = {{"always", "3"}, {"never", "2"}, {"default", ""}};
   const Entry* reshard = reading.take(kShardingKeys[2], "/zero");
-  const Value stage = reshard == nullptr
-                          ? Value("")
-                          : *to_run({"", "", Kind::words, kReshard}, reading.document(), *reshard);
+  const Value stage =
+      reshard == nullptr ? Value("") : *to_run({"", "", Kind::words, kReshard}, reading.document(), *reshard);
   if (stage == Value("")) return reading.follow("/zero", reading.size("/pp") > 1 ? 2 : 3);
   reading.state("/zero", stage == Value("3") ? 3 : 2, *reshard);
 }
@@ -149,17 +149,17 @@ void read_schedule(Reading& reading) {
   const auto per_stage = reading.count(kScheduleKeys[1], "/vp");
   if (reading.size("/pp") == 1) return;
   const models::Model* model = reading.model();
-  const Value schedule = entry == nullptr ? Value("1f1b")
-                                          : *to_run({"", "", Kind::words, kSchedules}, reading.document(), *entry);
+  const Value schedule =
+      entry == nullptr ? Value("1f1b") : *to_run({"", "", Kind::words, kSchedules}, reading.document(), *entry);
   if (entry != nullptr) reading.state("/schedule", schedule, *entry);
   const bool has_several = schedule == Value("interleaved") || schedule == Value("zb-v");
   if (per_stage && model != nullptr) {
     const auto layers = static_cast<int>(model->layers.size()), pp = reading.size("/pp");
     const int stages = (layers + *per_stage - 1) / *per_stage;
     if (stages % pp != 0)
-      reading.document().refuse(*reading.document().find(kScheduleKeys[1]),
-                                "must give a multiple of the pipeline's " + std::to_string(pp) + " ranks, gives " +
-                                    std::to_string(stages) + " stages");
+      reading.document().refuse(*reading.document().find(kScheduleKeys[1]), "must give a multiple of the pipeline's " +
+                                                                                std::to_string(pp) + " ranks, gives " +
+                                                                                std::to_string(stages) + " stages");
     reading.follow("/vp", stages / pp);
   } else if (has_several) {
     reading.follow("/vp", 2);

@@ -25,7 +25,8 @@ std::string located_error(const std::string& what, const std::string& file, cons
   std::string pointer = what.substr(start.size() - 1, end - start.size() + 1);
   for (;;) {
     if (const Understood* key = origin(dotted(pointer), understood))
-      return start.substr(0, start.size() - 1) + "line " + std::to_string(key->line) + ": " + key->key + what.substr(end);
+      return start.substr(0, start.size() - 1) + "line " + std::to_string(key->line) + ": " + key->key +
+             what.substr(end);
     const std::size_t last = pointer.rfind('/');  // an element of a list, or a part of a layout
     if (last == 0 || last == std::string::npos) return what;
     pointer.resize(last);

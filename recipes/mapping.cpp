@@ -63,7 +63,8 @@ Value list_to_run(const Row& row, const Document& document, const Entry& entry) 
   const bool as_text = row.kind == Kind::texts;
   for (const Value& element : own) {
     const bool is_fit = as_text ? element.as<std::string>() != nullptr : is_integer_from(element, 0);
-    if (!is_fit) document.refuse(entry, as_text ? "must be a list of words" : "must be a list of non-negative integers");
+    if (!is_fit)
+      document.refuse(entry, as_text ? "must be a list of words" : "must be a list of non-negative integers");
   }
   return own;
 }
@@ -137,8 +138,8 @@ std::optional<Value> to_recipe(const Row& row, const Value& value) {
     case Kind::text: return value.as<std::string>() == nullptr ? std::nullopt : std::optional(value);
     case Kind::texts:
     case Kind::counts: return value.as<Value::List>() == nullptr ? std::nullopt : std::optional(value);
-    default: return value.as<std::int64_t>() == nullptr && value.as<double>() == nullptr ? std::nullopt
-                                                                                        : std::optional(value);
+    default:
+      return value.as<std::int64_t>() == nullptr && value.as<double>() == nullptr ? std::nullopt : std::optional(value);
   }
 }
 

@@ -62,8 +62,7 @@ void read_fsdp(Reading& reading, const ShardingKeys& keys, const Entry& fsdp) {
   if (stated != nullptr) reading.state("/extra/fsdp/instances", instances, *stated);
   const int group = data_parallel(Value(*reading.find(""))) * reading.size("/cp");
   if (group == 0) return;
-  if (group % instances != 0)
-    reading.document().refuse(*stated, "must divide dp*cp = " + std::to_string(group));
+  if (group % instances != 0) reading.document().refuse(*stated, "must divide dp*cp = " + std::to_string(group));
   reading.state("/fsdp", group / instances, fsdp);
 }
 
@@ -71,10 +70,10 @@ void read_fsdp(Reading& reading, const ShardingKeys& keys, const Entry& fsdp) {
 
 void read_sharding(Reading& reading, const ShardingKeys& keys) {
   const Entry* fsdp = reading.take(keys.fsdp, "/fsdp");
-  const bool is_on = fsdp != nullptr && !fsdp->value.is_null() &&
-                     *to_run({keys.fsdp, "/fsdp", keys.are_switches ? Kind::present : Kind::flag}, reading.document(),
-                             *fsdp)
-                          ->as<bool>();
+  const bool is_on =
+      fsdp != nullptr && !fsdp->value.is_null() &&
+      *to_run({keys.fsdp, "/fsdp", keys.are_switches ? Kind::present : Kind::flag}, reading.document(), *fsdp)
+           ->as<bool>();
   if (is_on) return read_fsdp(reading, keys, *fsdp);
   read_replicated(reading, keys);
 }
@@ -86,12 +85,11 @@ void write_sharding(Writing& writing, const ShardingKeys& keys) {
   };
   if (fsdp && *fsdp > 0) {
     state(keys.fsdp, true);
-    writing.put(keys.strategy, writing.word("/extra/fsdp/strategy").value_or(zero == 2 ? "optim_grads"
-                                                                                      : "optim_grads_params"));
+    writing.put(keys.strategy,
+                writing.word("/extra/fsdp/strategy").value_or(zero == 2 ? "optim_grads" : "optim_grads_params"));
     const int group = data_parallel(writing.run()) * writing.size("/cp");
     const bool is_partial = group > *fsdp && group % *fsdp == 0;
-    if (is_partial || writing.has("/extra/fsdp/instances"))
-      writing.put(keys.instances, is_partial ? group / *fsdp : 1);
+    if (is_partial || writing.has("/extra/fsdp/instances")) writing.put(keys.instances, is_partial ? group / *fsdp : 1);
     return;
   }
   if (fsdp) state(keys.fsdp, false);

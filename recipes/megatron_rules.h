@@ -7,13 +7,12 @@ namespace recipes::megatron {
 
 inline constexpr Word kRecompute[] = {{"", "none"}, {"selective", "selective"}, {"full", "full"}};
 inline constexpr Word kRecomputeMethods[] = {{"uniform", "uniform"}, {"block", "block"}};
-inline constexpr Word kTypes[] = {{"float32", "fp32"},        {"bfloat16", "bf16"},        {"float16", "fp16"},
-                                  {"torch.float32", "fp32"},  {"torch.bfloat16", "bf16"},  {"torch.float16", "fp16"},
-                                  {"fp32", "fp32"},           {"bf16", "bf16"},            {"fp16", "fp16"}};
-inline constexpr Word kTorchTypes[] = {
-    {"torch.float32", "fp32"}, {"torch.bfloat16", "bf16"}, {"torch.float16", "fp16"}, {"float32", "fp32"},
-    {"bfloat16", "bf16"},      {"float16", "fp16"},        {"fp32", "fp32"},          {"bf16", "bf16"},
-    {"fp16", "fp16"}};
+inline constexpr Word kTypes[] = {{"float32", "fp32"},       {"bfloat16", "bf16"},       {"float16", "fp16"},
+                                  {"torch.float32", "fp32"}, {"torch.bfloat16", "bf16"}, {"torch.float16", "fp16"},
+                                  {"fp32", "fp32"},          {"bf16", "bf16"},           {"fp16", "fp16"}};
+inline constexpr Word kTorchTypes[] = {{"torch.float32", "fp32"}, {"torch.bfloat16", "bf16"}, {"torch.float16", "fp16"},
+                                       {"float32", "fp32"},       {"bfloat16", "bf16"},       {"float16", "fp16"},
+                                       {"fp32", "fp32"},          {"bf16", "bf16"},           {"fp16", "fp16"}};
 inline constexpr Word kDispatchers[] = {{"alltoall", "alltoall"}, {"allgather", "allgather"}};
 inline constexpr Word kFlexBackends[] = {{"deepep", "deepep"}, {"hybridep", "hybridep"}};
 

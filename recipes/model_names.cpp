@@ -39,9 +39,8 @@ constexpr ModelName kNames[] = {
 };
 
 bool same_letters(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
-    return std::tolower(x) == std::tolower(y);
-  });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 }  // namespace
@@ -54,8 +53,8 @@ std::optional<std::string> model_of_repository(std::string_view repository) {
 }
 
 std::optional<std::string> repository_of_model(std::string_view model) {
-  const auto found =
-      std::find_if(std::begin(kNames), std::end(kNames), [model](const ModelName& known) { return known.name == model; });
+  const auto found = std::find_if(std::begin(kNames), std::end(kNames),
+                                  [model](const ModelName& known) { return known.name == model; });
   return found == std::end(kNames) ? std::nullopt : std::optional(std::string(found->hugging_face));
 }
 

@@ -100,12 +100,12 @@ class PythonReader {
     const auto from = static_cast<std::size_t>(value.data() - text_.data());
     const bool is_reachable = std::none_of(blocks_.begin(), blocks_.end(), [](Block b) { return b.is_condition; });
     document_.add({.key = std::string(target.substr(target.find('.') + 1)),
-                                 .value = literal(value),
-                                 .line = document_.line_at(at),
-                                 .value_at = {from, from + value.size()},
-                                 .statement = {line_begin(text_, at), line_end(text_, end)},
-                                 .reachable = is_reachable,
-                                 .shown = std::string(value)});
+                   .value = literal(value),
+                   .line = document_.line_at(at),
+                   .value_at = {from, from + value.size()},
+                   .statement = {line_begin(text_, at), line_end(text_, end)},
+                   .reachable = is_reachable,
+                   .shown = std::string(value)});
     return true;
   }
 

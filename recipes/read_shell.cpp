@@ -87,8 +87,10 @@ class ShellReader {
   static bool is_override(const ShellWord& word) {
     const std::size_t sign = word.text.find('=');
     const std::size_t first = word.text.find_first_not_of("+-");
-    return sign != std::string::npos && first < sign && std::all_of(word.text.begin() + static_cast<std::ptrdiff_t>(first),
-           word.text.begin() + static_cast<std::ptrdiff_t>(sign), [](char c) { return is_name(c) || c == '.'; });
+    return sign != std::string::npos && first < sign &&
+           std::all_of(word.text.begin() + static_cast<std::ptrdiff_t>(first),
+                       word.text.begin() + static_cast<std::ptrdiff_t>(sign),
+                       [](char c) { return is_name(c) || c == '.'; });
   }
 
   void argument(const ShellWord& word, bool in_list) {
@@ -98,7 +100,9 @@ class ShellReader {
       key_with_sign(word, in_list);
     } else if (is_flag(word)) {
       finish_flag();
-      flag_ = {.key = spelled(word.text), .line = document_.line_at(word.at.begin), .statement = word.at,
+      flag_ = {.key = spelled(word.text),
+               .line = document_.line_at(word.at.begin),
+               .statement = word.at,
                .in_list = in_list};
       has_flag_ = true;
     } else if (has_flag_ && !word.text.ends_with(".py") && !is_list_variable(word)) {
@@ -128,12 +132,12 @@ class ShellReader {
     const std::size_t from = text_.find('=', word.at.begin) + 1;
     if (value.empty()) document_.fail(document_.line_at(word.at.begin), key + ": needs a value");
     document_.add({.key = is_flag(word) ? spelled(key) : key.substr(key.find_first_not_of("+-")),
-                                 .value = literal(value),
-                                 .line = document_.line_at(word.at.begin),
-                                 .value_at = {from, word.is_quoted ? word.inner.end : word.at.end},
-                                 .statement = word.at,
-                                 .in_list = in_list,
-                                 .shown = value});
+                   .value = literal(value),
+                   .line = document_.line_at(word.at.begin),
+                   .value_at = {from, word.is_quoted ? word.inner.end : word.at.end},
+                   .statement = word.at,
+                   .in_list = in_list,
+                   .shown = value});
     variables_of_.push_back({});
   }
 
@@ -167,7 +171,8 @@ class ShellReader {
     for (std::size_t i = 0; i < variables_of_.size(); ++i) {
       const auto known = words_.variables().find(variables_of_[i]);
       if (known == words_.variables().end() || known->second.settings != 1 || known->second.uses != 1) continue;
-      if (known->second.text.find('$') == std::string::npos) document_.entries[first + i].value_at = known->second.value_at;
+      if (known->second.text.find('$') == std::string::npos)
+        document_.entries[first + i].value_at = known->second.value_at;
     }
   }
 

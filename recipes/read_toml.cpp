@@ -48,8 +48,7 @@ class TomlReader {
   }
 
   void table(const toml::table& table, const std::string& path, int depth) {
-    if (depth > kMostNesting)
-      document_.fail(1, "must not nest deeper than " + std::to_string(kMostNesting));
+    if (depth > kMostNesting) document_.fail(1, "must not nest deeper than " + std::to_string(kMostNesting));
     for (const auto& [key, node] : table) value(key, node, path + std::string(key.str()), depth);
   }
 
@@ -61,21 +60,19 @@ class TomlReader {
     const std::size_t key_at = offset(key.source().begin), at = offset(node.source().begin);
     const std::size_t end = end_of_value(text_, at, true);
     const bool is_found = key_at < at && at < text_.size() && end != std::string_view::npos;
-    document_.add(
-        {.key = path,
-         .value = typed(node, depth),
-         .line = static_cast<int>(key.source().begin.line),
-         .value_at = is_found ? Span{at, end} : Span{},
-         .statement = {line_begin(text_, key_at), line_end(text_, is_found ? end : key_at)},
-         .editable = is_found,
-         .shown = std::string(is_found ? text_.substr(at, end - at) : std::string_view())});
+    document_.add({.key = path,
+                   .value = typed(node, depth),
+                   .line = static_cast<int>(key.source().begin.line),
+                   .value_at = is_found ? Span{at, end} : Span{},
+                   .statement = {line_begin(text_, key_at), line_end(text_, is_found ? end : key_at)},
+                   .editable = is_found,
+                   .shown = std::string(is_found ? text_.substr(at, end - at) : std::string_view())});
   }
 
   void add_section(const toml::table& table, const std::string& path) {
     const std::size_t at = offset(table.source().begin);
-    document_.sections.push_back({.key = path,
-                                  .line = document_.line_at(at),
-                                  .header = {line_begin(text_, at), line_end(text_, at)}});
+    document_.sections.push_back(
+        {.key = path, .line = document_.line_at(at), .header = {line_begin(text_, at), line_end(text_, at)}});
   }
 
   /// A new key goes behind the last of those that stand right below the table's header.

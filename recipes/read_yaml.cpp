@@ -103,10 +103,12 @@ class YamlReader {
   }
 
   void value(const YAML::Node& key, const YAML::Node& node, const std::string& path, int depth, bool inherited) {
-    if (document_.sections.size() >= kMostEntries) document_.fail(document_.line_at(place(key)), "has too many mappings");
+    if (document_.sections.size() >= kMostEntries)
+      document_.fail(document_.line_at(place(key)), "has too many mappings");
     if (node.IsMap() && node.size() > 0) {
       const std::size_t first = document_.entries.size(), index = document_.sections.size();
-      document_.sections.push_back({.key = path, .line = document_.line_at(place(key)), .header = line_span(place(key))});
+      document_.sections.push_back(
+          {.key = path, .line = document_.line_at(place(key)), .header = line_span(place(key))});
       mapping(node, path + ".", depth + 1, inherited);
       finish_section(index, first, node);
     } else if (node.IsSequence() && holds_mappings(node)) {
@@ -185,7 +187,8 @@ class YamlReader {
     if (node.IsScalar()) return node.Tag() == "!" ? Value(node.Scalar()) : word(node.Scalar());
     if (!node.IsSequence()) return {};
     if (node.size() > kMostEntries)
-      document_.fail(document_.line_at(place(node)), "must not have more than " + std::to_string(kMostEntries) + " keys");
+      document_.fail(document_.line_at(place(node)),
+                     "must not have more than " + std::to_string(kMostEntries) + " keys");
     Value::List list;
     for (const auto& element : node) list.push_back(typed(element, depth + 1));
     return list;

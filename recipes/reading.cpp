@@ -65,8 +65,8 @@ const Entry* Reading::take(std::string_view key, std::string_view field) {
   const Entry* entry = document_.find(key);
   if (entry == nullptr) return nullptr;
   if (understood_entries_.insert(entry).second)
-    understood_.push_back({entry->line, entry->key, entry->shown.empty() ? json(entry->value) : entry->shown,
-                           dotted(field)});
+    understood_.push_back(
+        {entry->line, entry->key, entry->shown.empty() ? json(entry->value) : entry->shown, dotted(field)});
   return entry;
 }
 

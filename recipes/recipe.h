@@ -63,6 +63,10 @@ models::Run checked_run(const Imported& imported, models::Library& library);
 /// A new recipe of the run. Throws hw::InputError where the format cannot say something that changes the step.
 Written write(Format format, const hw::Node& run, models::Library& library);
 
+/// The run as another framework would have it: model, machine, layout, batch, precision and recompute stay, the
+/// settings of its own framework go. Says which in `dropped`.
+hw::Node in_framework(Format format, const hw::Node& run, std::vector<std::string>& dropped);
+
 /// The recipe's own text with those keys changed that say what differs between two runs; all else stays, byte by byte.
 /// Throws hw::InputError where a change cannot be said in the format, or at that place of the text.
 ///   before  the run that the recipe describes, as to_run() with `overrides` gives it

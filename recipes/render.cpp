@@ -29,9 +29,9 @@ std::string quoted(const std::string& text, char quote) {
 bool needs_quotes(const std::string& text, Syntax syntax) {
   if (syntax == Syntax::python) return !text.starts_with("torch.");
   if (syntax == Syntax::toml || syntax == Syntax::json) return true;
-  const bool looks_else = syntax == Syntax::yaml && (text.front() == '-' || text.find_first_not_of("0123456789._+-eE") ==
-                                                                                std::string::npos ||
-                                                     text == "null" || text == "true" || text == "false");
+  const bool looks_else = syntax == Syntax::yaml &&
+                          (text.front() == '-' || text.find_first_not_of("0123456789._+-eE") == std::string::npos ||
+                           text == "null" || text == "true" || text == "false");
   return !is_plain(text) || looks_else;
 }
 
@@ -68,8 +68,8 @@ void add_yaml(const Value& value, int indent, std::string& out) {
 
 void add_toml(const Value& value, const std::string& path, std::string& out) {
   const auto& members = *value.as<Value::Object>();
-  const bool has_keys =
-      std::any_of(members.begin(), members.end(), [](const auto& m) { return m.second.template as<Value::Object>() == nullptr; });
+  const bool has_keys = std::any_of(members.begin(), members.end(),
+                                    [](const auto& m) { return m.second.template as<Value::Object>() == nullptr; });
   if (has_keys && !path.empty()) out += (out.empty() ? "[" : "\n[") + path + "]\n";
   for (const auto& [key, inner] : members) {
     if (inner.as<Value::Object>() == nullptr) out += key + " = " + literal_text(inner, Syntax::toml) + "\n";

@@ -48,8 +48,8 @@ void add_recompute(const models::Run& run, Facts& facts) {
   const models::RecomputeModules& m = r.modules;
   facts.add("recompute", r.mode), facts.add("recompute.layers", r.layers), facts.add("recompute.block", r.block);
   facts.add("recompute_known", run.recompute_known);
-  const bool parts[] = {m.core_attention, m.layernorm, m.mla_up_proj, m.mlp, m.moe, m.moe_act, m.shared_experts,
-                        m.self_attention};
+  const bool parts[] = {m.core_attention, m.layernorm,      m.mla_up_proj,   m.mlp, m.moe,
+                        m.moe_act,        m.shared_experts, m.self_attention};
   for (const bool part : parts) facts.add("recompute.part", part);
 }
 

@@ -140,8 +140,8 @@ std::size_t ShellWords::read_dollar(std::size_t at, std::size_t limit, ShellWord
     while (end < limit && is_name(text_[end])) ++end;
     name = text_.substr(at + 1, end - at - 1);
   }
-  const auto known = variables_.find(name.ends_with("[@]") || name.ends_with("[*]") ? name.substr(0, name.size() - 3)
-                                                                                    : name);
+  const auto known =
+      variables_.find(name.ends_with("[@]") || name.ends_with("[*]") ? name.substr(0, name.size() - 3) : name);
   if (known != variables_.end()) {
     ++known->second.uses;
     if (word.text.size() + known->second.text.size() > kMostBytes)

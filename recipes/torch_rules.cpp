@@ -39,8 +39,7 @@ void read_replicas(Reading& reading, std::string_view replicas) {
 void write_replicas(Writing& writing, std::string_view replicas) {
   const std::int64_t group = std::int64_t{data_parallel(writing.run())} * writing.size("/cp");
   const int fsdp = writing.count("/fsdp").value_or(0);
-  if (fsdp > 0 && group % fsdp == 0 && (group != fsdp || writing.exists(replicas)))
-    writing.put(replicas, group / fsdp);
+  if (fsdp > 0 && group % fsdp == 0 && (group != fsdp || writing.exists(replicas))) writing.put(replicas, group / fsdp);
 }
 
 void read_batch(Reading& reading, const BatchKeys& keys) {

@@ -5,10 +5,9 @@
 /// What the formats on torch's own FSDP and pipelines share: AutoModel, DFM on AutoModel, torchtitan.
 namespace recipes::torch {
 
-inline constexpr Word kTypes[] = {
-    {"bfloat16", "bf16"},       {"float32", "fp32"},       {"float16", "fp16"},      {"bf16", "bf16"},
-    {"fp32", "fp32"},           {"fp16", "fp16"},          {"torch.bfloat16", "bf16"}, {"torch.float32", "fp32"},
-    {"torch.float16", "fp16"}};
+inline constexpr Word kTypes[] = {{"bfloat16", "bf16"},       {"float32", "fp32"},       {"float16", "fp16"},
+                                  {"bf16", "bf16"},           {"fp32", "fp32"},          {"fp16", "fp16"},
+                                  {"torch.bfloat16", "bf16"}, {"torch.float32", "fp32"}, {"torch.float16", "fp16"}};
 
 /// Nodes of the machine: its GPUs times nodes are the run's.
 void read_nodes(Reading& reading, std::string_view key);

@@ -21,15 +21,15 @@ struct Value {
   std::variant<std::monostate, bool, std::int64_t, double, std::string, List, Object> data;
 
   Value() = default;
-  Value(bool flag) : data(flag) {}                              // NOLINT: converts as JSON libraries do
-  Value(int number) : data(std::int64_t{number}) {}             // NOLINT
-  Value(std::int64_t number) : data(number) {}                  // NOLINT
-  Value(double number);                                         // NOLINT
-  Value(const char* text) : data(std::string(text)) {}          // NOLINT
-  Value(std::string_view text) : data(std::string(text)) {}     // NOLINT
-  Value(std::string text) : data(std::move(text)) {}            // NOLINT
-  Value(List list) : data(std::move(list)) {}                   // NOLINT
-  Value(Object object) : data(std::move(object)) {}             // NOLINT
+  Value(bool flag) : data(flag) {}                           // NOLINT: converts as JSON libraries do
+  Value(int number) : data(std::int64_t{number}) {}          // NOLINT
+  Value(std::int64_t number) : data(number) {}               // NOLINT
+  Value(double number);                                      // NOLINT
+  Value(const char* text) : data(std::string(text)) {}       // NOLINT
+  Value(std::string_view text) : data(std::string(text)) {}  // NOLINT
+  Value(std::string text) : data(std::move(text)) {}         // NOLINT
+  Value(List list) : data(std::move(list)) {}                // NOLINT
+  Value(Object object) : data(std::move(object)) {}          // NOLINT
 
   template <typename T>
   const T* as() const {

@@ -58,8 +58,8 @@ void Writing::write_annotations() {
     const auto says = [&row](std::span<const std::string_view> fields) {
       return std::find(fields.begin(), fields.end(), row.field) != fields.end();
     };
-    const bool has_row = std::any_of(table_.rows.begin(), table_.rows.end(),
-                                     [&row](const Row& own) { return own.field == row.field; });
+    const bool has_row =
+        std::any_of(table_.rows.begin(), table_.rows.end(), [&row](const Row& own) { return own.field == row.field; });
     const bool has_rule =
         std::any_of(table_.rules.begin(), table_.rules.end(), [&](const Rule& rule) { return says(rule.fields); });
     const bool is_default = row.field == "/framework" && *value == Value(name(table_.format));

@@ -44,8 +44,7 @@ TEST(Edit, OfNothingChangesNoByte) {
     if (entry.path().extension() == ".md") continue;
     std::string text = recipes_test::read(entry.path());
     EXPECT_EQ(changed(text, {}), text) << entry.path();
-    for (std::size_t at = text.find('\n'); at != std::string::npos; at = text.find('\n', at + 2))
-      text.insert(at, "\r");
+    for (std::size_t at = text.find('\n'); at != std::string::npos; at = text.find('\n', at + 2)) text.insert(at, "\r");
     EXPECT_EQ(changed(text, {}), text) << entry.path() << " with CRLF";
     ++count;
   }
@@ -59,9 +58,10 @@ TEST(Edit, Python) {
   EXPECT_EQ(changed(text, {{"/tp", 2}, {"/mbs", 2}}), expected);
   // A comment behind a value stays; no virtual stages are no key.
   EXPECT_EQ(changed(text, {{"/vp", 10}}), replaced(text, "size = 5  # 80", "size = 10  # 80"));
-  EXPECT_EQ(changed(text, {{"/vp", {}}, {"/overlap/pp_p2p", {}}}),
-            replaced(replaced(text, "cfg.model.virtual_pipeline_model_parallel_size = 5  # 80 layers: two a stage\n", ""),
-                     "cfg.comm_overlap.overlap_p2p_comm = True\n", ""));
+  EXPECT_EQ(
+      changed(text, {{"/vp", {}}, {"/overlap/pp_p2p", {}}}),
+      replaced(replaced(text, "cfg.model.virtual_pipeline_model_parallel_size = 5  # 80 layers: two a stage\n", ""),
+               "cfg.comm_overlap.overlap_p2p_comm = True\n", ""));
   // New keys stand behind their neighbours.
   EXPECT_EQ(changed(text, {{"/recompute/mode", "selective"},
                            {"/recompute/modules", recipes::Value::List{"core_attn", "mlp"}}}),
@@ -79,8 +79,8 @@ TEST(Edit, Shell) {
             replaced(replaced(text, "--nnodes 8", "--nnodes 16"), "--global-batch-size 64", "--global-batch-size 128"));
   EXPECT_EQ(changed(text, {{"/sp", false}}), replaced(text, "  --sequence-parallel\n", ""));
   EXPECT_EQ(changed(text, {{"/recompute", recipes::Value::Object{{"mode", "none"}}}}),
-            replaced(replaced(text, "  --recompute-granularity selective \\\n", ""), "  --recompute-modules core_attn \\\n",
-                     ""));
+            replaced(replaced(text, "  --recompute-granularity selective \\\n", ""),
+                     "  --recompute-modules core_attn \\\n", ""));
   EXPECT_EQ(changed(text, {{"/overlap/tp_comm_overlap", true}}).size(), text.size() + 22);
 }
 
@@ -102,9 +102,13 @@ TEST(Edit, Yaml) {
   EXPECT_EQ(changed(text, {{"/moe/dispatcher", "alltoall"}}),
             replaced(text, "enable_deepep: true", "enable_deepep: false"));
   // A pipeline brings a section of its own; the run needs no line for what follows.
-  const std::string piped =
-      changed(text, {{"/pp", 2}, {"/vp", 4}, {"/overlap/pp/local_batch_size", 4}, {"/mbs", 1}, {"/ep", 4},
-                     {"/fsdp", 4}, {"/overlap/pp/schedule", "interleaved1f1b"}});
+  const std::string piped = changed(text, {{"/pp", 2},
+                                           {"/vp", 4},
+                                           {"/overlap/pp/local_batch_size", 4},
+                                           {"/mbs", 1},
+                                           {"/ep", 4},
+                                           {"/fsdp", 4},
+                                           {"/overlap/pp/schedule", "interleaved1f1b"}});
   EXPECT_NE(piped.find("autopipeline:\n  pp_schedule: interleaved1f1b\n"), std::string::npos) << piped;
   EXPECT_NE(piped.find("  layers_per_stage: 6\n"), std::string::npos) << piped;
 }
@@ -142,15 +146,16 @@ std::string refusal(const std::string& text, const Fields& fields) {
 
 TEST(Edit, WhatTheFormatCannotSayIsRefused) {
   EXPECT_EQ(refusal(shipped("llama3-70b-h100-64.py"), {{"/schedule", "gpipe"}, {"/vp", {}}}),
-            "file: a megatron-bridge recipe cannot say the change to: schedule = \"gpipe\"");
+            "file: recipes of megatron-bridge cannot say the change to: schedule = \"gpipe\"");
   EXPECT_EQ(refusal(shipped("qwen3-30b-a3b-h100-8.yaml"), {{"/recompute/mode", "selective"}}),
-            "file: a automodel recipe cannot say the change to: recompute.mode = \"selective\"");
+            "file: recipes of automodel cannot say the change to: recompute.mode = \"selective\"");
 }
 
 TEST(Edit, WhatCannotBeChangedAtItsPlaceIsRefused) {
   const std::string text =
       "# stepcast: model = llama3-8b\n# stepcast: system = h100\n# stepcast: gpus = 8\n"
-      "base: &base\n  tensor_model_parallel_size: 1\n  seq_length: 8192\nmodel:\n  <<: *base\n  sequence_parallel: false\n"
+      "base: &base\n  tensor_model_parallel_size: 1\n  seq_length: 8192\nmodel:\n  <<: *base\n  sequence_parallel: "
+      "false\n"
       "train: {global_batch_size: 128, micro_batch_size: 1}\n";
   EXPECT_EQ(refusal(text, {{"/tp", 2}}),
             "file: line 5: model.tensor_model_parallel_size: cannot be changed here: it is inherited or split over "

@@ -56,8 +56,9 @@ class Mutation {
   int number(int least, int most) { return std::uniform_int_distribution<int>(least, most)(random_); }
 
   void change(std::string& text) {
-    static const std::array<std::string, 16> pieces = {
-        "\r\n", "\"", "'", "[", "]", "{", "}", ": ", " = ", "\\", "$", "(", "&a *a", "9999999999999999999", "\xff", "#"};
+    static const std::array<std::string, 16> pieces = {"\r\n", "\"",  "'",  "[", "]", "{",     "}",
+                                                       ": ",   " = ", "\\", "$", "(", "&a *a", "9999999999999999999",
+                                                       "\xff", "#"};
     const auto at = static_cast<std::size_t>(number(0, static_cast<int>(text.size())));
     const auto length = std::min<std::size_t>(text.size() - at, static_cast<std::size_t>(number(0, 40)));
     switch (number(0, 4)) {
@@ -89,7 +90,8 @@ TEST(Hostile, RandomBytesAreRefused) {
   std::mt19937 random(1);
   for (int i = 0; i < 200; ++i) {
     std::string text(std::uniform_int_distribution<std::size_t>(0, 300)(random), ' ');
-    for (char& c : text) c = static_cast<char>(std::uniform_int_distribution<int>(i % 2 == 0 ? 0 : 32, i % 2 == 0 ? 255 : 126)(random));
+    for (char& c : text)
+      c = static_cast<char>(std::uniform_int_distribution<int>(i % 2 == 0 ? 0 : 32, i % 2 == 0 ? 255 : 126)(random));
     SCOPED_TRACE(i);
     read_all_ways(text, library);
   }

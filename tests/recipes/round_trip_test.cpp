@@ -97,14 +97,13 @@ TEST_P(RoundTrip, OfPublishedRuns) {
 /// Layouts of a model on 64 GPUs; those that no run allows are left out by the test.
 std::vector<std::string> torchtitan_runs() {
   std::vector<std::string> runs;
-  for (const char* layout :
-       {R"("fsdp": 64, "zero": 3)", R"("fsdp": 8, "zero": 3)", R"("fsdp": 64, "zero": 2)",
-        R"("tp": 8, "sp": true, "fsdp": 8, "zero": 3)", R"("cp": 4, "fsdp": 64, "zero": 3)",
-        R"("pp": 4, "fsdp": 16, "zero": 2, "lbs": 4)",
-        R"("pp": 4, "vp": 2, "schedule": "interleaved", "fsdp": 16, "zero": 3, "lbs": 8)",
-        R"("pp": 4, "vp": 4, "fsdp": 16, "zero": 2, "lbs": 4)",
-        R"("pp": 4, "vp": 2, "schedule": "zb-v", "fsdp": 16, "zero": 2, "lbs": 4)",
-        R"("pp": 4, "schedule": "gpipe", "fsdp": 16, "zero": 2, "lbs": 4)"}) {
+  for (const char* layout : {R"("fsdp": 64, "zero": 3)", R"("fsdp": 8, "zero": 3)", R"("fsdp": 64, "zero": 2)",
+                             R"("tp": 8, "sp": true, "fsdp": 8, "zero": 3)", R"("cp": 4, "fsdp": 64, "zero": 3)",
+                             R"("pp": 4, "fsdp": 16, "zero": 2, "lbs": 4)",
+                             R"("pp": 4, "vp": 2, "schedule": "interleaved", "fsdp": 16, "zero": 3, "lbs": 8)",
+                             R"("pp": 4, "vp": 4, "fsdp": 16, "zero": 2, "lbs": 4)",
+                             R"("pp": 4, "vp": 2, "schedule": "zb-v", "fsdp": 16, "zero": 2, "lbs": 4)",
+                             R"("pp": 4, "schedule": "gpipe", "fsdp": 16, "zero": 2, "lbs": 4)"}) {
     for (const char* rest : {R"("precision": "bf16", "recompute": {"mode": "full"})",
                              R"("precision": "fp8-cs", "recompute": {"mode": "none"}, "optimizer": "AdamW")"}) {
       runs.push_back(std::string(R"({"framework": "torchtitan", "model": "llama3-8b", "system": "h100", "gpus": 64,)") +
@@ -134,25 +133,24 @@ TEST(RoundTrip, OfAModel) {
   EXPECT_EQ(written.left_out.size(), 6U);  // all but the model
   const recipes::Imported imported = import(written.text, Format::hugging_face, library);
   EXPECT_EQ(library.model(imported.run.at("model")).hidden, library.model(run.at("model")).hidden);
-  EXPECT_EQ(imported.missing,
-            (std::vector<std::string>{"system", "gpus", "precision", "seq_len", "gbs", "mbs"}));
+  EXPECT_EQ(imported.missing, (std::vector<std::string>{"system", "gpus", "precision", "seq_len", "gbs", "mbs"}));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Formats, RoundTrip,
-    ::testing::Values(File{"published/megatron_bridge.jsonl", "megatron-bridge", Format::megatron_bridge},
-                      File{"published/automodel.jsonl", "automodel", Format::automodel},
-                      File{"published/dfm.jsonl", "dfm-megatron", Format::dfm_megatron},
-                      File{"published/dfm.jsonl", "dfm-automodel", Format::dfm_automodel},
-                      File{"published/zero_bubble.jsonl", "megatron-lm", Format::megatron_lm},
-                      File{"published/recompute_paper.jsonl", "megatron-lm", Format::megatron_lm},
-                      File{"reference.jsonl", "automodel", Format::automodel},
-                      File{"reference.jsonl", "dfm-megatron", Format::dfm_megatron},
-                      File{"reference.jsonl", "dfm-automodel", Format::dfm_automodel}),
-    [](const auto& file) {
-      std::string name = std::string(file.param.framework) + "_" + std::string(file.param.name);
-      for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
-      return name;
-    });
+INSTANTIATE_TEST_SUITE_P(Formats, RoundTrip,
+                         ::testing::Values(File{"published/megatron_bridge.jsonl", "megatron-bridge",
+                                                Format::megatron_bridge},
+                                           File{"published/automodel.jsonl", "automodel", Format::automodel},
+                                           File{"published/dfm.jsonl", "dfm-megatron", Format::dfm_megatron},
+                                           File{"published/dfm.jsonl", "dfm-automodel", Format::dfm_automodel},
+                                           File{"published/zero_bubble.jsonl", "megatron-lm", Format::megatron_lm},
+                                           File{"published/recompute_paper.jsonl", "megatron-lm", Format::megatron_lm},
+                                           File{"reference.jsonl", "automodel", Format::automodel},
+                                           File{"reference.jsonl", "dfm-megatron", Format::dfm_megatron},
+                                           File{"reference.jsonl", "dfm-automodel", Format::dfm_automodel}),
+                         [](const auto& file) {
+                           std::string name = std::string(file.param.framework) + "_" + std::string(file.param.name);
+                           for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+                           return name;
+                         });
 
 }  // namespace

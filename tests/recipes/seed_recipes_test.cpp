@@ -16,12 +16,12 @@ namespace {
 
 /// What a row says that no recipe does: how a table was read, and what its readers looked up.
 constexpr std::string_view kNotInRecipes[] = {
-    "/release",                       // of the framework, not of the recipe; given where the row has one
-    "/optimizer/note",                // where a fact was found
-    "/extra/cp_comm_type",            // "not set in recipe"
+    "/release",                         // of the framework, not of the recipe; given where the row has one
+    "/optimizer/note",                  // where a fact was found
+    "/extra/cp_comm_type",              // "not set in recipe"
     "/extra/activation_checkpointing",  // "default True ...": the recipe states it
-    "/recompute/layers",              // of all layers: null, or their number
-    "/recompute/modules",             // of method block: null
+    "/recompute/layers",                // of all layers: null, or their number
+    "/recompute/modules",               // of method block: null
 };
 
 /// What a recipe says beyond its row.
