@@ -101,6 +101,7 @@ constexpr Telltale kTelltales[] = {
     {Format::automodel, Syntax::yaml, "nemo_automodel", 6},
     {Format::automodel, Syntax::yaml, "step_scheduler:", 3},
     {Format::automodel, Syntax::yaml, "autopipeline:", 3},
+    {Format::automodel, Syntax::yaml, "strategy: fsdp2", 3},
     {Format::torchtitan, Syntax::toml, "[parallelism]", 3},
     {Format::torchtitan, Syntax::toml, "[training]", 2},
     {Format::torchtitan, Syntax::toml, "[model]", 2},

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <string>
+#include <type_traits>
 
 #include "recipes/reading.h"
 #include "recipes/torch_rules.h"
@@ -27,8 +28,6 @@ constexpr Row kRows[] = {
     {"distributed.enable_async_tensor_parallel", "/overlap/tp/async_tp_inductor", Kind::flag},
     {"distributed.enable_compile", "/overlap/torch_compile_per_layer", Kind::flag},
     {"compile.enabled", "/overlap/torch_compile_per_layer", Kind::flag},
-    {"autopipeline.pp_schedule", "/overlap/pp/schedule", Kind::text},
-    {"autopipeline.round_virtual_stages_to_pp_multiple", "/overlap/pp/round_virtual_stages", Kind::text},
     {"model.torch_dtype", "/optimizer/param_storage", Kind::open_words, torch::kTypes},
     {"model.backend.attn", "/overlap/kernels/attn", Kind::text},
     {"model.backend.linear", "/overlap/kernels/linear", Kind::text},
@@ -68,39 +67,68 @@ void write_model(Writing& writing) {
 
 constexpr std::string_view kNodeKeys[] = {"benchmark.num_nodes"};
 constexpr std::string_view kNodeFields[] = {"/gpus"};
-constexpr torch::BatchKeys kBatch{"step_scheduler.local_batch_size", "autopipeline.pp_microbatch_size",
-                                  "/overlap/pp/local_batch_size"};
-constexpr std::string_view kBatchKeys[] = {kBatch.local, kBatch.micro};
+
+/// Keys of the pipeline have been in a section of their own, then below `distributed`.
+struct PipelineKeys {
+  std::string_view schedule, micro, per_stage, rounding;
+};
+constexpr PipelineKeys kPipelines[] = {
+    {"distributed.pipeline.pp_schedule", "distributed.pipeline.pp_microbatch_size",
+     "distributed.pipeline.layers_per_stage", "distributed.pipeline.round_virtual_stages_to_pp_multiple"},
+    {"autopipeline.pp_schedule", "autopipeline.pp_microbatch_size", "autopipeline.layers_per_stage",
+     "autopipeline.round_virtual_stages_to_pp_multiple"}};
+
+template <typename T>  // Reading or Writing
+bool has_key(const T& recipe, std::string_view key) {
+  if constexpr (std::is_same_v<T, Reading>) return recipe.document().find(key) != nullptr;
+  else return recipe.exists(key);
+}
+
+template <typename T>
+const PipelineKeys& pipeline_of(const T& recipe) {
+  const PipelineKeys& old = kPipelines[1];
+  const bool is_old = has_key(recipe, old.schedule) || has_key(recipe, old.micro) || has_key(recipe, old.per_stage);
+  return is_old ? old : kPipelines[0];
+}
+
+constexpr std::string_view kBatchKeys[] = {"step_scheduler.local_batch_size", kPipelines[0].micro, kPipelines[1].micro};
 constexpr std::string_view kBatchFields[] = {"/mbs", "/lbs", "/overlap/pp/local_batch_size"};
 
-constexpr std::string_view kShardingKeys[] = {"distributed.dp_replicate_size", "parallelizer.reshard_after_forward"};
+torch::BatchKeys batch_of(const PipelineKeys& keys) { return {kBatchKeys[0], keys.micro, kBatchFields[2]}; }
+
+constexpr std::string_view kShardingKeys[] = {"distributed.dp_replicate_size", "distributed.moe.reshard_after_forward",
+                                              "parallelizer.reshard_after_forward"};
 constexpr std::string_view kShardingFields[] = {"/fsdp", "/zero", "/overlap/fsdp/reshard_after_forward"};
 
 /// Whether parameters are sharded again after forward is ZeRO stage 3, else 2. Dense models decide it layer by layer.
 void read_sharding(Reading& reading) {
   torch::read_replicas(reading, kShardingKeys[0]);
-  const auto reshard = reading.flag(kShardingKeys[1], "/zero");
-  if (!reshard) return;
-  const Entry& from = *reading.document().find(kShardingKeys[1]);
-  reading.state("/zero", *reshard ? 3 : 2, from);
-  reading.state(kShardingFields[2], *reshard, from);
+  for (const std::string_view key : {kShardingKeys[1], kShardingKeys[2]}) {
+    const auto reshard = reading.flag(key, "/zero");
+    if (!reshard) continue;
+    reading.state("/zero", *reshard ? 3 : 2, *reading.document().find(key));
+    reading.state(kShardingFields[2], *reshard, *reading.document().find(key));
+  }
 }
 
 void write_sharding(Writing& writing) {
   torch::write_replicas(writing, kShardingKeys[0]);
   const auto stated = writing.flag(kShardingFields[2]);
   const auto zero = writing.count("/zero");
+  const std::string_view key = kShardingKeys[writing.exists(kShardingKeys[2]) ? 2 : 1];
   if (zero && *zero >= 2) {
-    writing.put(kShardingKeys[1], *zero == 3);
+    writing.put(key, *zero == 3);
   } else if (stated) {
-    writing.put(kShardingKeys[1], *stated);
+    writing.put(key, *stated);
   }
 }
 
 /// Virtual stages follow from the layers of one: all stages, rounded to a multiple of the pipeline. Releases of 2025
 /// made one more; what a line `# stepcast: vp = n` says goes before.
-constexpr std::string_view kStageKeys[] = {"autopipeline.layers_per_stage"};
-constexpr std::string_view kStageFields[] = {"/vp", "/overlap/pp/layers_per_stage_yaml"};
+constexpr std::string_view kStageKeys[] = {kPipelines[0].schedule, kPipelines[0].per_stage, kPipelines[0].rounding,
+                                           kPipelines[1].schedule, kPipelines[1].per_stage, kPipelines[1].rounding};
+constexpr std::string_view kStageFields[] = {"/vp", "/overlap/pp/layers_per_stage_yaml", "/overlap/pp/schedule",
+                                             "/overlap/pp/round_virtual_stages"};
 
 int virtual_stages(int layers, int per_stage, int pp, const std::string& rounding) {
   const int stages = (layers + per_stage - 1) / per_stage;
@@ -108,37 +136,52 @@ int virtual_stages(int layers, int per_stage, int pp, const std::string& roundin
   return std::max(1, rounded);
 }
 
+void read_word(Reading& reading, std::string_view key, std::string_view field) {
+  if (const auto word = reading.text(key, field)) reading.state(field, *word, *reading.document().find(key));
+}
+
 void read_stages(Reading& reading) {
-  const auto per_stage = reading.count(kStageKeys[0], "/vp");
+  const PipelineKeys& keys = pipeline_of(reading);
+  if (reading.size("/pp") == 1) {
+    for (const std::string_view key : {keys.schedule, keys.micro, keys.per_stage, keys.rounding})
+      reading.pass_over(key, "does not change a step's time: there is no pipeline");
+    return;
+  }
+  read_word(reading, keys.schedule, kStageFields[2]);
+  read_word(reading, keys.rounding, kStageFields[3]);
+  const auto per_stage = reading.count(keys.per_stage, "/vp");
   if (!per_stage) return;
-  reading.state(kStageFields[1], *per_stage, *reading.document().find(kStageKeys[0]));
+  reading.state(kStageFields[1], *per_stage, *reading.document().find(keys.per_stage));
   const models::Model* model = reading.model();
-  if (reading.has("/vp") || model == nullptr || reading.size("/pp") == 1) return;
+  if (reading.has("/vp") || model == nullptr) return;
   reading.follow("/vp", virtual_stages(static_cast<int>(model->layers.size()), *per_stage, reading.size("/pp"),
-                                       reading.word("/overlap/pp/round_virtual_stages").value_or("down")));
+                                       reading.word(kStageFields[3]).value_or("down")));
 }
 
 void write_stages(Writing& writing) {
+  const PipelineKeys& keys = pipeline_of(writing);
+  if (const auto schedule = writing.word(kStageFields[2])) writing.put(keys.schedule, *schedule);
+  if (const auto rounds = writing.word(kStageFields[3])) writing.put(keys.rounding, *rounds);
   const auto stated = writing.count(kStageFields[1]);
   const auto vp = writing.count("/vp");
   const models::Model* model = writing.model();
   if (!vp || model == nullptr) {
-    if (stated) writing.put(kStageKeys[0], *stated);
+    if (stated) writing.put(keys.per_stage, *stated);
     return;
   }
   const int layers = static_cast<int>(model->layers.size()), pp = writing.size("/pp");
   const std::string rounding = writing.word("/overlap/pp/round_virtual_stages").value_or("down");
-  if (stated && virtual_stages(layers, *stated, pp, rounding) == *vp) return writing.put(kStageKeys[0], *stated);
+  if (stated && virtual_stages(layers, *stated, pp, rounding) == *vp) return writing.put(keys.per_stage, *stated);
   for (int per_stage = layers; per_stage > 0; --per_stage) {
-    if (virtual_stages(layers, per_stage, pp, rounding) == *vp) return writing.put(kStageKeys[0], per_stage);
+    if (virtual_stages(layers, per_stage, pp, rounding) == *vp) return writing.put(keys.per_stage, per_stage);
   }
-  if (stated) writing.put(kStageKeys[0], *stated);
+  if (stated) writing.put(keys.per_stage, *stated);
   writing.put("@vp", *vp);
 }
 
 /// All of a layer, or with torch modules its parts one by one.
-constexpr std::string_view kRecomputeKeys[] = {"parallelizer.activation_checkpointing",
-                                               "distributed.activation_checkpointing"};
+constexpr std::string_view kRecomputeKeys[] = {"distributed.activation_checkpointing",
+                                               "parallelizer.activation_checkpointing"};
 constexpr std::string_view kRecomputeFields[] = {"/recompute/mode", "/recompute/modules", "/recompute/layers"};
 
 Value::List replayed(const models::Model* model, bool is_compiled) {
@@ -164,13 +207,11 @@ void read_recompute(Reading& reading) {
 void write_recompute(Writing& writing) {
   const auto mode = writing.word("/recompute/mode");
   if (!mode || *mode == "selective") return;
-  const models::Model* model = writing.model();
-  const bool is_dense = model != nullptr && model->family() == models::Family::dense;
   for (const std::string_view key : kRecomputeKeys) {
     if (writing.exists(key)) writing.put(key, *mode == "full");
   }
   if (!writing.exists(kRecomputeKeys[0]) && !writing.exists(kRecomputeKeys[1]))
-    writing.put(kRecomputeKeys[is_dense ? 1 : 0], *mode == "full");
+    writing.put(kRecomputeKeys[0], *mode == "full");
 }
 
 /// The dispatcher by its name, or DeepEP or none by the switch that was there before.
@@ -228,8 +269,9 @@ void read_lora(Reading& reading) {
   if (const Entry* targets = reading.take(kLoraKeys[1], kLoraFields[0])) {
     const bool is_list = targets->value.as<Value::List>() != nullptr;
     const Row row{kLoraKeys[1], "", is_list ? Kind::texts : Kind::text};
-    if (const auto named = to_run(row, reading.document(), *targets))
-      reading.state(kLoraFields[is_list ? 1 : 0], *named, *targets);
+    const auto named = to_run(row, reading.document(), *targets);
+    const bool is_every = named && *named == Value("*_proj");  // as Hugging Face names its linears
+    if (named) reading.state(kLoraFields[is_list ? 1 : 0], is_every ? Value("*") : *named, *targets);
   }
   if (reading.has("/optimizer/lora")) reading.follow("/task", "lora");
 }
@@ -271,20 +313,19 @@ void read_facts(Reading& reading) {
   reading.follow("/moe/shared_expert", has_shared ? "separate CUDA stream" : "none");
 }
 
-/// The classes that a new recipe names.
+/// What a new recipe names.
 void write_targets(Writing& writing) {
   if (!writing.is_new()) return;
-  writing.put("distributed._target_", "nemo_automodel.components.distributed.fsdp2.FSDP2Manager");
-  if (writing.size("/pp") > 1)
-    writing.put("autopipeline._target_", "nemo_automodel.components.distributed.pipelining.AutoPipeline");
+  writing.put("distributed.strategy", "fsdp2");
+  writing.put("model._target_", "nemo_automodel.NeMoAutoModelForCausalLM.from_config");
 }
 
 constexpr Rule kRules[] = {
     {kModelKeys, kModelFields, read_model, write_model},
     {kNodeKeys, kNodeFields, [](Reading& r) { torch::read_nodes(r, kNodeKeys[0]); },
      [](Writing& w) { torch::write_nodes(w, kNodeKeys[0]); }},
-    {kBatchKeys, kBatchFields, [](Reading& r) { torch::read_batch(r, kBatch); },
-     [](Writing& w) { torch::write_batch(w, kBatch); }},
+    {kBatchKeys, kBatchFields, [](Reading& r) { torch::read_batch(r, batch_of(pipeline_of(r))); },
+     [](Writing& w) { torch::write_batch(w, batch_of(pipeline_of(w))); }},
     {kShardingKeys, kShardingFields, read_sharding, write_sharding},
     {kStageKeys, kStageFields, read_stages, write_stages},
     {kRecomputeKeys, kRecomputeFields, read_recompute, write_recompute},
@@ -307,6 +348,16 @@ constexpr Harmless kHarmlessKeys[] = {
     {"autopipeline.scale_grads_in_schedule", "scale of the gradients"},
     {"autopipeline.patch_*", "the usual code"},
     {"autopipeline.pp_batch_size", "follows from the local batch"},
+    {"distributed.pipeline.scale_grads_in_schedule", "scale of the gradients"},
+    {"distributed.pipeline.patch_*", "the usual code"},
+    {"distributed.pipeline.pp_batch_size", "follows from the local batch"},
+    {"distributed.moe.wrap_outer_model", "the usual code"},
+    {"parallelizer.wrap_outer_model", "the usual code"},
+    {"distributed.mp_policy.output_dtype", "the usual code"},
+    {"distributed.mp_policy.cast_forward_inputs", "the usual code"},
+    {"distributed.mp_policy._target_", "the usual code"},
+    {"recipe", "the usual code"},
+    {"ci.*", "the framework's own tests"},
     {"model._target_", "the usual code"},
     {"model.config._target_", "the usual code"},
     {"model.backend._target_", "the usual code"},

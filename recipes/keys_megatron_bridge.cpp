@@ -78,11 +78,12 @@ void read_task(Reading& reading) {
 }
 void write_nothing(Writing&) {}
 
-/// The recipe's function names the model: `llama3_70b_pretrain_config()`.
+/// The recipe's function names model and task: `llama3_70b_sft_config()`.
 void read_function(Reading& reading) {
-  if (reading.has("/model")) return;
-  if (const auto named = model_of_bridge_recipe(reading.document().text))
-    reading.assume("/model", *named, "as the recipe's function is named");
+  const auto named = bridge_recipe_of(reading.document().text);
+  if (!named) return;
+  reading.assume("/model", named->model, "as the recipe's function is named");
+  reading.assume("/task", named->task, "as the recipe's function is named");
 }
 
 void read_defaults(Reading& reading) {

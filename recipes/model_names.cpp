@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 namespace recipes {
 namespace {
@@ -58,11 +59,13 @@ std::optional<std::string> repository_of_model(std::string_view model) {
   return found == std::end(kNames) ? std::nullopt : std::optional(std::string(found->hugging_face));
 }
 
-std::optional<std::string> model_of_bridge_recipe(std::string_view text) {
+std::optional<BridgeRecipe> bridge_recipe_of(std::string_view text) {
+  constexpr std::pair<std::string_view, std::string_view> kTasks[] = {
+      {"_pretrain", "pretrain"}, {"_sft", "sft"}, {"_peft", "lora"}, {"_lora", "lora"}};
   for (const ModelName& known : kNames) {
-    for (const std::string_view end : {"_pretrain", "_sft", "_peft", "_finetune"}) {
+    for (const auto& [end, task] : kTasks) {
       if (!known.bridge.empty() && text.find(std::string(known.bridge) + std::string(end)) != std::string_view::npos)
-        return std::string(known.name);
+        return BridgeRecipe{std::string(known.name), std::string(task)};
     }
   }
   return std::nullopt;

@@ -18,7 +18,10 @@ std::optional<std::string> model_of_repository(std::string_view repository);
 /// And back. Nothing where the model has no repository.
 std::optional<std::string> repository_of_model(std::string_view model);
 
-/// The model whose Megatron-Bridge recipe function (`llama3_70b_pretrain_config`) a text calls.
-std::optional<std::string> model_of_bridge_recipe(std::string_view text);
+/// Model and task of the Megatron-Bridge recipe function (`llama3_70b_pretrain_config`) that a text calls.
+struct BridgeRecipe {
+  std::string model, task;
+};
+std::optional<BridgeRecipe> bridge_recipe_of(std::string_view text);
 
 }  // namespace recipes

@@ -88,6 +88,11 @@ std::optional<std::string> Reading::text(std::string_view key, std::string_view 
   return *recipes::to_run({key, field, Kind::text}, document_, *entry)->as<std::string>();
 }
 
+void Reading::pass_over(std::string_view key, const std::string& why) {
+  const Entry* entry = document_.find(key);
+  if (entry != nullptr && understood_entries_.insert(entry).second) ignore(*entry, why);
+}
+
 int Reading::size(std::string_view field) const {
   const Value* value = find(field);
   const auto* number = value == nullptr ? nullptr : value->as<std::int64_t>();

@@ -24,6 +24,9 @@ class Reading {
   std::optional<bool> flag(std::string_view key, std::string_view field);
   std::optional<std::string> text(std::string_view key, std::string_view field);
 
+  /// Lists a key as one that says nothing here.
+  void pass_over(std::string_view key, const std::string& why);
+
   /// What the run says so far.
   const Value* find(std::string_view field) const { return recipes::find(run_, field); }
   int size(std::string_view field) const;  ///< 1 where it is not stated

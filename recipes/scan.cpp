@@ -157,6 +157,10 @@ Value literal(std::string_view text, int depth) {
   for (std::size_t at = 1; at + 1 < text.size();) {
     at = text.find_first_not_of(" \t\r\n,", at);
     if (at == std::string_view::npos || at + 1 >= text.size()) break;
+    if (text[at] == '#') {
+      at = std::min(text.find('\n', at), text.size());
+      continue;
+    }
     const std::size_t end = std::min(end_of_value(text, at, true), text.size() - 1);
     list.push_back(literal(text.substr(at, end - at), depth + 1));
     at = std::max(end, at + 1);

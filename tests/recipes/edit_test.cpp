@@ -109,8 +109,9 @@ TEST(Edit, Yaml) {
                                            {"/ep", 4},
                                            {"/fsdp", 4},
                                            {"/overlap/pp/schedule", "interleaved1f1b"}});
-  EXPECT_NE(piped.find("autopipeline:\n  pp_schedule: interleaved1f1b\n"), std::string::npos) << piped;
-  EXPECT_NE(piped.find("  layers_per_stage: 6\n"), std::string::npos) << piped;
+  EXPECT_NE(piped.find("  pipeline:\n    pp_microbatch_size: 1\n    pp_schedule: interleaved1f1b\n"), std::string::npos)
+      << piped;
+  EXPECT_NE(piped.find("    layers_per_stage: 6\n"), std::string::npos) << piped;
 }
 
 TEST(Edit, YamlBlockListsAndEmptySections) {

@@ -15,12 +15,11 @@
 namespace {
 
 std::vector<std::string> shipped_recipes() {
-  std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(STEPCAST_SOURCE_DIR "/configs/recipes"))
-    files.push_back(entry.path());
+  using Folder = std::filesystem::directory_iterator;
+  std::vector<std::filesystem::path> files(Folder(STEPCAST_SOURCE_DIR "/configs/recipes"), Folder());
   std::sort(files.begin(), files.end());
-  std::vector<std::string> texts;
-  for (const auto& file : files) texts.push_back(recipes_test::read(file));
+  std::vector<std::string> texts(files.size());
+  std::transform(files.begin(), files.end(), texts.begin(), [](const auto& file) { return recipes_test::read(file); });
   return texts;
 }
 
