@@ -76,20 +76,18 @@ std::vector<Change> changes_between(const Settings& before, const Settings& afte
   return changes;
 }
 
-/// Throws where a field that differs between the two runs does not come out of the new text as it should.
-void check_changes(const Recipe& recipe, const std::string& text, const Value& before, const Value& after,
-                   const Overrides& overrides, models::Library& library) {
-  const Recipe changed{recipe.format, parse_document(text, recipe.document.file, recipe.document.syntax)};
-  const Value got = canonical(to_run(changed, overrides, library).run);
+/// Fields of `after` that a text does not say. One that the recipe did not say before either, and that was not asked to
+/// change, is none of them.
+std::vector<std::string> unsaid(const Value& says, const Value& original, const Value& before, const Value& after,
+                                models::Library& library) {
+  const auto is_in = [&after](const Value& run, const std::string& field) {
+    const Value* value = find(run, field);
+    return value != nullptr && *value == *find(after, field);
+  };
   std::vector<std::string> same;
-  std::vector<std::string> lost = differences_that_matter(after, got, library, same);
-  std::erase_if(lost, [&](const std::string& field) {
-    const Value* was = find(before, field);
-    return was != nullptr && *was == *find(after, field);  // was not asked for
-  });
-  if (lost.empty()) return;
-  throw hw::InputError(hw::printable(recipe.document.file) + ": recipes of " + std::string(name(recipe.format)) +
-                       " cannot say the change to: " + listed(lost, after));
+  std::vector<std::string> fields = differences_that_matter(after, says, library, same);
+  std::erase_if(fields, [&](const std::string& field) { return is_in(before, field) && !is_in(original, field); });
+  return fields;
 }
 
 }  // namespace
@@ -106,13 +104,25 @@ Written write(Format format, const hw::Node& run, models::Library& library) {
 
 std::string with_changes(const Recipe& recipe, const hw::Node& before, const hw::Node& after,
                          const Overrides& overrides, models::Library& library) {
+  // What followed from a changed key may have to be stated now: twice is enough, a third time would go in circles.
+  constexpr int kRounds = 3;
   const Table& table = table_of(recipe.format);
   const Value was = canonical(before), wanted = canonical(after);
-  const Settings old_keys = settings_of(was, table, &recipe.document, library);
-  const Settings new_keys = settings_of(wanted, table, &recipe.document, library);
-  std::string text = edited(recipe.document, changes_between(old_keys, new_keys), usual_order(table));
-  check_changes(recipe, text, was, wanted, overrides, library);
-  return text;
+  const Value original = canonical(to_run(recipe, overrides, library).run);
+  Recipe current = recipe;
+  Value says = was;
+  std::vector<std::string> lost;
+  for (int round = 0; round < kRounds; ++round) {
+    const Settings old_keys = settings_of(says, table, &current.document, library);
+    const Settings new_keys = settings_of(wanted, table, &current.document, library);
+    const std::string text = edited(current.document, changes_between(old_keys, new_keys), usual_order(table));
+    current.document = parse_document(text, recipe.document.file, recipe.document.syntax);
+    says = canonical(to_run(current, overrides, library).run);
+    lost = unsaid(says, original, was, wanted, library);
+    if (lost.empty()) return text;
+  }
+  throw hw::InputError(hw::printable(recipe.document.file) + ": recipes of " + std::string(name(recipe.format)) +
+                       " cannot say the change to: " + listed(lost, wanted));
 }
 
 }  // namespace recipes
