@@ -108,6 +108,7 @@ std::string with_changes(const Recipe& recipe, const hw::Node& before, const hw:
   constexpr int kRounds = 3;
   const Table& table = table_of(recipe.format);
   const Value was = canonical(before), wanted = canonical(after);
+  models::parse_run(to_node(wanted, after.file()), library, false);
   const Value original = canonical(to_run(recipe, overrides, library).run);
   Recipe current = recipe;
   Value says = was;

@@ -106,6 +106,7 @@ void read_defaults(Reading& reading) {
   megatron::read_missing_granularity(reading);
   reading.assume("/precision", "bf16", "the framework's mixed_precision where a recipe does not state it");
   reading.assume("/model", "wan2.1-14b", "the one video model described here");
+  megatron::check_model_sizes(reading, {"model.num_layers", "model.hidden_size"});
 }
 
 /// The keys alone would be Megatron-Bridge's.
@@ -122,14 +123,14 @@ constexpr Rule kRules[] = {
 };
 
 constexpr Harmless kHarmlessKeys[] = {
+    {"model.num_layers", kOfModel},
+    {"model.hidden_size", kOfModel},
     {"model.seq_length", "diffusion models have their length from the latents"},
     {"dataset.seq_length", "diffusion models have their length from the latents"},
     {"dataset.*", "data"},
     {"model.crossattn_emb_size", kOfModel},
-    {"model.hidden_size", kOfModel},
     {"model.ffn_hidden_size", kOfModel},
     {"model.num_attention_heads", kOfModel},
-    {"model.num_layers", kOfModel},
     {"train.train_iters", "how long it trains"},
     {"train.eval_*", "evaluation"},
     {"train.exit_*", "how long it trains"},

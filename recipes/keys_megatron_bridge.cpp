@@ -88,6 +88,7 @@ void read_function(Reading& reading) {
 
 void read_defaults(Reading& reading) {
   megatron::read_missing_granularity(reading);
+  megatron::check_model_sizes(reading, {"model.num_layers", "model.hidden_size"});
   reading.assume("/precision", "bf16", "the framework's mixed_precision where a recipe does not state it");
 }
 
@@ -104,6 +105,8 @@ constexpr Rule kRules[] = {
 };
 
 constexpr Harmless kHarmlessKeys[] = {
+    {"model.num_layers", kOfModel},
+    {"model.hidden_size", kOfModel},
     {"train.train_iters", "how long it trains"},
     {"train.eval_*", "evaluation"},
     {"train.exit_*", "how long it trains"},

@@ -210,6 +210,7 @@ void read_recompute_switch(Reading& reading) {
   const Entry* entry = reading.take(kRecomputeKeys[0], kRecomputeFields[0]);
   if (entry != nullptr) reading.state(kRecomputeFields[0], "selective", *entry);
   megatron::read_missing_granularity(reading);
+  megatron::check_model_sizes(reading, {"--num-layers", "--hidden-size"});
 }
 
 void write_recompute_switch(Writing&) {}
@@ -254,6 +255,8 @@ constexpr Rule kRules[] = {
 };
 
 constexpr Harmless kHarmlessKeys[] = {
+    {"--num-layers", kOfModel},
+    {"--hidden-size", kOfModel},
     {"--train-iters", "how long it trains"},
     {"--train-samples", "how long it trains"},
     {"--exit-*", "how long it trains"},
@@ -288,8 +291,6 @@ constexpr Harmless kHarmlessKeys[] = {
     {"--rdzv-*", "start of the processes"},
     {"--use-mcore-models", "the usual code"},
     {"--transformer-impl", "the usual code"},
-    {"--num-layers", kOfModel},
-    {"--hidden-size", kOfModel},
     {"--ffn-hidden-size", kOfModel},
     {"--num-attention-heads", kOfModel},
     {"--group-query-attention", kOfModel},

@@ -1,6 +1,8 @@
 #include "recipes/megatron_rules.h"
 
+#include <cstdint>
 #include <string>
+#include <utility>
 
 #include "recipes/reading.h"
 #include "recipes/writing.h"
@@ -94,6 +96,19 @@ void write_sharding(Writing& writing, const ShardingKeys& keys) {
   }
   if (fsdp) state(keys.fsdp, false);
   if (zero && *zero <= 1) state(keys.distributed_optimizer, *zero == 1);
+}
+
+void check_model_sizes(Reading& reading, const ModelSizeKeys& keys) {
+  const models::Model* model = reading.model();
+  if (model == nullptr) return;
+  const std::pair<std::string_view, std::int64_t> sizes[] = {
+      {keys.layers, static_cast<std::int64_t>(model->layers.size())}, {keys.hidden, model->hidden}};
+  for (const auto& [key, size] : sizes) {
+    const auto stated = reading.count(key, "/model");
+    if (stated && *stated != size)
+      reading.document().refuse(*reading.document().find(key), "must be that of the model " + model->name + ", " +
+                                                                   std::to_string(size) + "; else state --model");
+  }
 }
 
 void read_missing_granularity(Reading& reading) {

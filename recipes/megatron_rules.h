@@ -31,6 +31,12 @@ struct ShardingKeys {
 void read_sharding(Reading& reading, const ShardingKeys& keys);
 void write_sharding(Writing& writing, const ShardingKeys& keys);
 
+/// Sizes that a recipe states of its model are those of the model that is named.
+struct ModelSizeKeys {
+  std::string_view layers, hidden;
+};
+void check_model_sizes(Reading& reading, const ModelSizeKeys& keys);
+
 /// What recompute is of means nothing without its granularity.
 void read_missing_granularity(Reading& reading);
 

@@ -148,8 +148,11 @@ std::string refusal(const std::string& text, const Fields& fields) {
 TEST(Edit, WhatTheFormatCannotSayIsRefused) {
   EXPECT_EQ(refusal(shipped("llama3-70b-h100-64.py"), {{"/schedule", "gpipe"}, {"/vp", {}}}),
             "file: recipes of megatron-bridge cannot say the change to: schedule = \"gpipe\"");
-  EXPECT_EQ(refusal(shipped("qwen3-30b-a3b-h100-8.yaml"), {{"/recompute/mode", "selective"}}),
-            "file: recipes of automodel cannot say the change to: recompute.mode = \"selective\"");
+  EXPECT_EQ(
+      refusal(shipped("qwen3-30b-a3b-h100-8.yaml"), {{"/recompute", recipes::Value::Object{{"mode", "selective"}}}}),
+      "file: recipes of automodel cannot say the change to: recompute.mode = \"selective\"");
+  EXPECT_EQ(refusal(shipped("llama3-70b-h100-64.py"), {{"/tp", 3}}),
+            "after: /gpus: must be a multiple of tp*cp*pp = 3*1*8, got 64");
 }
 
 TEST(Edit, WhatCannotBeChangedAtItsPlaceIsRefused) {

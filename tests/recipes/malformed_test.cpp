@@ -21,6 +21,8 @@ struct Malformed {
 void PrintTo(const Malformed& malformed, std::ostream* out) { *out << malformed.file; }
 
 constexpr Malformed kMalformed[] = {
+    {"other_model.yaml",
+     "line 7: model.num_layers: must be that of the model llama3-8b, 32; else state --model, got 4"},
     {"zero_tp.yaml", "line 5: model.tensor_model_parallel_size: must be a positive integer, got 0"},
     {"fractional_mbs.yaml", "line 9: train.micro_batch_size: must be a positive integer, got 1.5"},
     {"text_for_number.yaml", "line 6: model.seq_length: must be a positive integer, got long"},
