@@ -17,9 +17,9 @@ Value canonical(const hw::Node& run);
 /// Fields that a recipe need not say, because they follow from others: dp, ga, counts per flush.
 bool follows(std::string_view field);
 
-/// Fields that `wanted` states and `got` does not state alike. With a library, only those that make another run of
-/// `got`; `same` then receives the others.
+/// Fields that `wanted` states and `got` does not state alike.
 std::vector<std::string> differences(const Value& wanted, const Value& got);
+/// Of these, those that would make another run of `got` (run_facts.h); `same` receives the others.
 std::vector<std::string> differences_that_matter(const Value& wanted, const Value& got, models::Library& library,
                                                  std::vector<std::string>& same);
 
