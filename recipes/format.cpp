@@ -85,6 +85,7 @@ constexpr Telltale kTelltales[] = {
     {Format::megatron_lm, Syntax::shell, "--seq-length", 1},
     {Format::megatron_lm, Syntax::shell, "--num-layers", 1},
     {Format::megatron_lm, Syntax::shell, "--", 1},
+    {Format::megatron_bridge, Syntax::shell, "scripts/performance", 20},
     {Format::megatron_bridge, Syntax::shell, "model.", 4},
     {Format::megatron_bridge, Syntax::shell, "train.", 4},
     {Format::megatron_bridge, Syntax::python, "", 1},

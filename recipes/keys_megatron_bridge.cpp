@@ -92,7 +92,47 @@ void read_defaults(Reading& reading) {
   reading.assume("/precision", "bf16", "the framework's mixed_precision where a recipe does not state it");
 }
 
+/// Flags of the framework's performance scripts (scripts/performance). They are kept where a command line has them, and
+/// never written anew.
+constexpr Word kComputeTypes[] = {{"bf16", "bf16"},     {"fp8_cs", "fp8-cs"},
+                                  {"fp8_ds", "fp8-ds"}, {"fp8_sc", "fp8-blockwise"},
+                                  {"fp8_mx", "mxfp8"},  {"nvfp4", "nvfp4"}};
+constexpr Row kScriptRows[] = {
+    {"--num-gpus", "/gpus"},
+    {"--gpu", "/system", Kind::text},
+    {"--compute-dtype", "/precision", Kind::words, kComputeTypes},
+    {"--tensor-model-parallel-size", "/tp"},
+    {"--pipeline-model-parallel-size", "/pp"},
+    {"--virtual-pipeline-model-parallel-size", "/vp"},
+    {"--context-parallel-size", "/cp"},
+    {"--expert-model-parallel-size", "/ep"},
+    {"--expert-tensor-parallel-size", "/etp"},
+    {"--global-batch-size", "/gbs"},
+    {"--micro-batch-size", "/mbs"},
+};
+constexpr std::string_view kScriptKeys[] = {kScriptRows[0].key, kScriptRows[1].key, kScriptRows[2].key,
+                                            kScriptRows[3].key, kScriptRows[4].key, kScriptRows[5].key,
+                                            kScriptRows[6].key, kScriptRows[7].key, kScriptRows[8].key,
+                                            kScriptRows[9].key, kScriptRows[10].key};
+
+void read_script(Reading& reading) {
+  for (const Row& row : kScriptRows) {
+    const Entry* entry = reading.take(row.key, row.field);
+    if (entry == nullptr) continue;
+    if (auto value = to_run(row, reading.document(), *entry)) reading.state(row.field, *std::move(value), *entry);
+  }
+}
+
+void write_script(Writing& writing) {
+  for (const Row& row : kScriptRows) {
+    const Value* value = writing.find(row.field);
+    if (value == nullptr || !writing.exists(row.key)) continue;
+    if (auto word = to_recipe(row, *value)) writing.put(row.key, *std::move(word));
+  }
+}
+
 constexpr Rule kRules[] = {
+    {kScriptKeys, kNoFields, read_script, write_script},
     {kDispatcherKeys, kDispatcherFields, [](Reading& r) { megatron::read_dispatcher(r, bridge::kDispatcher); },
      [](Writing& w) { megatron::write_dispatcher(w, bridge::kDispatcher); }},
     {bridge::kShardingKeys, bridge::kShardingFields, bridge::read_sharding, bridge::write_sharding},

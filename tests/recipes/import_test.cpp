@@ -69,6 +69,18 @@ TEST(Import, OverridesOfACommandLine) {
   EXPECT_EQ(imported.run.at("precision").text(), "bf16");
 }
 
+TEST(Import, FlagsOfThePerformanceScripts) {
+  const recipes::Imported imported = import(
+      "# stepcast: model = llama3-70b\npython scripts/performance/run_script.py --num_gpus 64 --gpu gb200 \\\n"
+      "  --compute_dtype fp8_mx --tensor_model_parallel_size 2 --global_batch_size 256 model.seq_length=8192\n");
+  EXPECT_EQ(imported.format, Format::megatron_bridge);
+  EXPECT_EQ(number(imported, "gpus"), 64);
+  EXPECT_EQ(imported.run.at("system").text(), "gb200");
+  EXPECT_EQ(imported.run.at("precision").text(), "mxfp8");
+  EXPECT_EQ(number(imported, "tp"), 2);
+  EXPECT_EQ(imported.missing, std::vector<std::string>{"mbs"});
+}
+
 TEST(Import, ShellVariablesArraysAndComments) {
   const recipes::Imported imported = import(
       "#!/bin/bash\n# --tensor-model-parallel-size 16\nTP=2; export PP=${PP:-4}\nARGS=\"--swiglu --bf16\"\n"
