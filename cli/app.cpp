@@ -11,6 +11,7 @@
 #include "cli/calibrate_runs.h"
 #include "cli/data_directory.h"
 #include "cli/predict.h"
+#include "cli/recipe.h"
 #include "cli/train.h"
 #include "cli/validate.h"
 #include "cli/version.h"
@@ -28,6 +29,7 @@ struct Options {
   PredictOptions predict;
   ValidateOptions validate;
   TrainOptions train;
+  RecipeOptions recipe;
 };
 
 void add_predict(CLI::App& app, PredictOptions& options) {
@@ -120,11 +122,42 @@ void add_train(CLI::App& app, TrainOptions& options) {
       "Example: stepcast train configs/runs/train_tiny.json --steps 100 --save checkpoints");
 }
 
-/// Flags that may stand where `verb` is the verb.
+void add_recipe_input(CLI::App& verb, RecipeOptions& options) {
+  verb.add_option("RECIPE", options.recipe, "recipe of a framework: docs/recipes.md")->type_name(" ");
+  verb.add_option("--format", options.format, "whose keys it has (default: told from the text)")->type_name("FORMAT");
+  verb.add_option("--model", options.model, "name in models/, or a config.json")->type_name("NAME|FILE");
+  verb.add_option("--system", options.system, "name in hw/, or a file")->type_name("NAME|FILE");
+  verb.add_option("--gpus", options.gpus, "how many")->type_name("N");
+  verb.add_option("--release", options.release, "of the framework")->type_name("TEXT");
+  verb.add_option("--set", options.set, "any other key of a run, such as precision=bf16")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+}
+
+void add_recipe(CLI::App& app, RecipeOptions& options) {
+  CLI::App& verb = *app.add_subcommand("recipe", "read and write recipes of training frameworks");
+  CLI::App& show = *verb.add_subcommand("show", "what was understood of a recipe, and what was not");
+  add_recipe_input(show, options);
+  show.add_option("--json", options.json, "write the answer as JSON; - = stdout")->type_name("FILE|-");
+  CLI::App& convert = *verb.add_subcommand("convert", "into a run description or another framework's recipe");
+  add_recipe_input(convert, options);
+  convert.add_option("--to", options.to, "run, or a format: docs/recipes.md")->type_name("FORMAT");
+  convert.add_option("--out", options.out, "write it there (default: stdout)")->type_name("FILE");
+  verb.footer(
+      "Formats: megatron-bridge, megatron-lm, automodel, dfm-megatron, dfm-automodel, torchtitan, hugging-face.\n"
+      "Exit status: 0 done, 1 the recipe does not say all that a run needs, 2 bad input.\n"
+      "Example: stepcast recipe show configs/recipes/qwen3-30b-a3b-h100-8.yaml");
+}
+
+/// Flags that may stand where `verb` is the verb, and those of what is said of it (`recipe show`).
 std::vector<std::string> known_flags(const CLI::App& app, const CLI::App* verb) {
+  std::vector<const CLI::App*> levels = {&app};
+  if (verb) {
+    levels.push_back(verb);
+    for (const CLI::App* inner : verb->get_subcommands()) levels.push_back(inner);
+  }
   std::vector<std::string> names;
-  for (const CLI::App* level : {verb, &app}) {
-    if (!level) continue;
+  for (const CLI::App* level : levels) {
     for (const CLI::Option* option : level->get_options()) {
       for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
     }
@@ -162,10 +195,16 @@ void describe(CLI::App& app, Options& options) {
   add_validate(app, options.validate);
   add_calibrate(app, options.calibrate_ops, options.calibrate_runs);
   add_train(app, options.train);
+  add_recipe(app, options.recipe);
   for (CLI::App* level : app.get_subcommands(nullptr)) {
     level->fallthrough();
     level->allow_extras();
     level->set_help_flag("-h,--help", "this text");
+    for (CLI::App* inner : level->get_subcommands(nullptr)) {
+      inner->fallthrough();
+      inner->allow_extras();
+      inner->set_help_flag("-h,--help", "this text");
+    }
   }
   app.set_help_flag("-h,--help", "this text");
   app.allow_extras();
@@ -218,6 +257,11 @@ Answer run(int argc, const char* const* argv) {
     return {.status = kBadInput, .diagnostics = verbs.front()->help()};
   }
   if (verbs.front()->get_name() == "train") return train(options.train, data);
+  if (verbs.front()->get_name() == "recipe") {
+    if (verbs.front()->got_subcommand("show")) return show_recipe(options.recipe, data);
+    if (verbs.front()->got_subcommand("convert")) return convert_recipe(options.recipe, data);
+    return {.status = kBadInput, .diagnostics = verbs.front()->help()};
+  }
   return validate(options.validate, data, {argv + 1, argv + argc});
 }
 
