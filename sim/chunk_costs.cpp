@@ -1,5 +1,8 @@
 // Passes over chunks, played op by op.
 #include <algorithm>
+#include <cstdint>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "sim/chunk_play.h"
@@ -36,36 +39,68 @@ PassCost extrapolated(const models::ChunkProgram& chunk, int most, const Cut& cu
   return cost;
 }
 
+/// What is played: a kind of pass of a microbatch, the step's first or last where data-parallel transfers are at its
+/// edge, or a merged pair.
+enum class Played : std::int16_t { forward, backward, input_grad, weight_grad, merged };
+
 class PassPlayer {
  public:
-  PassPlayer(const PricedProgram& priced, const models::ChunkProgram& chunk, int most_blocks)
-      : priced_(priced), chunk_(chunk), most_blocks_(most_blocks) {}
+  /// `known`: what was played before, if that is kept.
+  PassPlayer(const PricedProgram& priced, const models::ChunkProgram& chunk, int most_blocks,
+             PlayedPasses* known = nullptr)
+      : priced_(priced), chunk_(chunk), most_blocks_(most_blocks), known_(known) {}
 
   PassCost pass(models::Phase kind, bool edge) const {
+    const models::DataParallel& dp = priced_.program().data_parallel;
+    const bool transfers = models::gathers(dp, kind, edge) || models::reduces(dp, kind, edge);
     PassCost cost = extrapolated(chunk_, most_blocks_, [&](const RunLengths& lengths) {
-      LaneBuilder lane(priced_);
-      lane.add_pass(pass_blocks(chunk_, kind != models::Phase::forward, lengths), kind, edge);
-      const Lane ops(lane.ops());
-      return pass_cost(priced_, play({&ops, 1}, priced_.sharing, false), lane.work());
+      return remembered(static_cast<Played>(kind), edge, transfers, lengths, [&] {
+        LaneBuilder lane(priced_);
+        lane.add_pass(pass_blocks(chunk_, kind != models::Phase::forward, lengths), kind, edge);
+        const Lane ops(lane.ops());
+        return pass_cost(priced_, play({&ops, 1}, priced_.sharing, false), lane.work());
+      });
     });
     if (!edge) hold_for_transfers(cost, kind);
     return cost;
   }
 
   PassCost merged() const {
+    const models::DataParallel& dp = priced_.program().data_parallel;
+    const bool transfers = models::gathers(dp, models::Phase::forward, false) ||
+                           models::gathers(dp, models::Phase::backward, false) ||
+                           models::reduces(dp, models::Phase::backward, false);
     return extrapolated(chunk_, most_blocks_, [&](const RunLengths& lengths) {
-      const double host = priced_.model.efficiency().merged_host_factor;
-      LaneBuilder forward(priced_, host), backward(priced_, host);
-      forward.add_pass(pass_blocks(chunk_, false, lengths), models::Phase::forward, false);
-      backward.add_pass(pass_blocks(chunk_, true, lengths), models::Phase::backward, false);
-      const Lane lanes[] = {forward.ops(), backward.ops()};
-      OpSums work = forward.work();
-      work.add(backward.work());
-      return pass_cost(priced_, play(lanes, priced_.sharing, false), work);
+      return remembered(Played::merged, false, transfers, lengths, [&] { return play_merged(lengths); });
     });
   }
 
  private:
+  PassCost play_merged(const RunLengths& lengths) const {
+    const double host = priced_.model.efficiency().merged_host_factor;
+    LaneBuilder forward(priced_, host), backward(priced_, host);
+    forward.add_pass(pass_blocks(chunk_, false, lengths), models::Phase::forward, false);
+    backward.add_pass(pass_blocks(chunk_, true, lengths), models::Phase::backward, false);
+    const Lane lanes[] = {forward.ops(), backward.ops()};
+    OpSums work = forward.work();
+    work.add(backward.work());
+    return pass_cost(priced_, play(lanes, priced_.sharing, false), work);
+  }
+
+  template <typename Play>
+  PassCost remembered(Played what, bool edge, bool transfers, const RunLengths& lengths, const Play& play) const {
+    if (!known_) return play();
+    PlayedPasses::Key key{static_cast<std::int16_t>(what), edge};
+    for (std::size_t i = 0; i < lengths.size(); ++i) {
+      key.push_back(chunk_.blocks[i].block);
+      key.push_back(static_cast<std::int16_t>(lengths[i]));
+    }
+    auto& plays = known_->plays(transfers);
+    const auto found = plays.find(key);
+    if (found != plays.end()) return found->second;
+    return plays.emplace(std::move(key), play()).first->second;
+  }
+
   /// A pass lasts no shorter than its transfers, or they would pile up over the microbatches.
   void hold_for_transfers(PassCost& cost, models::Phase kind) const {
     const double behind = data_parallel_time(priced_, chunk_, kind, false) - cost.time;
@@ -77,11 +112,11 @@ class PassPlayer {
   const PricedProgram& priced_;
   const models::ChunkProgram& chunk_;
   int most_blocks_;  ///< of a run, played
+  PlayedPasses* known_;
 };
 
-ChunkCost chunk_cost(const PricedProgram& priced, const models::ChunkProgram& chunk, int most_blocks) {
+ChunkCost chunk_cost(const PassPlayer& player, const PricedProgram& priced, const models::ChunkProgram& chunk) {
   const models::DataParallel& dp = priced.program().data_parallel;
-  const PassPlayer player(priced, chunk, most_blocks);
   const bool split = splits_backward(priced.program().layout.schedule);
   const models::Phase last = split ? models::Phase::weight_grad : models::Phase::backward;
   ChunkCost cost;
@@ -99,14 +134,37 @@ ChunkCost chunk_cost(const PricedProgram& priced, const models::ChunkProgram& ch
   return cost;
 }
 
+/// Blocks of a run that are played.
+int most_blocks(const PricedProgram& priced, Tier tier) {
+  // Copies of activations and the second lane of merged passes make themselves felt over more blocks.
+  const bool far = priced.copies || priced.program().traits.ep_overlap;
+  return tier == Tier::events || far ? 16 : 8;
+}
+
 }  // namespace
 
 ChunkCosts chunk_costs(const PricedProgram& priced, Tier tier) {
-  // Copies of activations and the second lane of merged passes make themselves felt over more blocks.
-  const bool far = priced.copies || priced.program().traits.ep_overlap;
-  const int most_blocks = tier == Tier::events || far ? 16 : 8;
-  return by_chunk(priced.program(),
-                  [&](const models::ChunkProgram& chunk) { return chunk_cost(priced, chunk, most_blocks); });
+  const int most = most_blocks(priced, tier);
+  return by_chunk(priced.program(), [&](const models::ChunkProgram& chunk) {
+    return chunk_cost(PassPlayer(priced, chunk, most), priced, chunk);
+  });
+}
+
+const ChunkPasses& PlayedPasses::of(const PricedProgram& priced, const models::ChunkProgram& chunk) {
+  Key key{priced.program().traits.ep_overlap};
+  for (const models::BlockRun& run : chunk.blocks) {
+    key.push_back(run.block);
+    key.push_back(run.count);
+  }
+  const auto found = chunks_.find(key);
+  if (found != chunks_.end()) return found->second;
+  const PassPlayer player(priced, chunk, most_blocks(priced, Tier::closed_form), this);
+  return chunks_.emplace(std::move(key), passes_of(chunk_cost(player, priced, chunk))).first->second;
+}
+
+void PlayedPasses::forget_data_parallel() {
+  chunks_.clear();
+  moving_.clear();
 }
 
 }  // namespace sim

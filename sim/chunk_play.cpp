@@ -66,8 +66,6 @@ PricedBlock price_block(const CostModel& model, const models::Block& block) {
   PricedBlock priced;
   priced.forward = price_list(model, block, block.forward);
   priced.backward = price_list(model, block, block.backward);
-  priced.gather = price_list(model, block, block.gather);
-  priced.reduce = price_list(model, block, block.reduce);
   priced.forward.output = last_writer(block.forward, block.output);
   priced.backward.output = last_writer(block.backward, gradient_of_input(block));
   priced.exchange = std::ranges::any_of(
@@ -99,9 +97,18 @@ OpSums PricedList::all() const {
 PricedProgram::PricedProgram(const CostModel& cost_model) : model(cost_model) {
   blocks.reserve(program().blocks.size());
   for (const models::Block& block : program().blocks) blocks.push_back(price_block(model, block));
+  price_data_parallel();
   sharing = {.nvlink_sm_share = model.efficiency().nvlink_sm_share, .nic_sm_share = model.efficiency().nic_sm_share};
-  sharded = program().layout.fsdp > 1;
   copies = std::ranges::any_of(program().blocks, [](const models::Block& block) { return block.offloaded.value > 0; });
+}
+
+void PricedProgram::price_data_parallel() {
+  sharded = program().layout.fsdp > 1;
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    const models::Block& block = program().blocks[i];
+    blocks[i].gather = price_list(model, block, block.gather);
+    blocks[i].reduce = price_list(model, block, block.reduce);
+  }
 }
 
 int LaneBuilder::add_list(const PricedList& list, int after, int gathered, models::Phase kind) {
@@ -208,6 +215,23 @@ void PassCost::add(const PassCost& other, double times) {
   tail += times * other.tail;
   parts.add(other.parts, times);
   work.add(other.work, times);
+}
+
+ChunkPasses passes_of(const ChunkCost& cost) {
+  const auto time = [](const PassCost& pass) { return PassTime{pass.time, pass.tail}; };
+  return {.forward = time(cost.forward),
+          .backward = time(cost.backward),
+          .input_grad = time(cost.input_grad),
+          .weight_grad = time(cost.weight_grad),
+          .first_forward = time(cost.first_forward),
+          .last_backward = time(cost.last_backward),
+          .merged = time(cost.merged)};
+}
+
+ChunkTable passes_of(const ChunkCosts& costs) {
+  ChunkTable table{.distinct = {}, .index = costs.index};
+  for (const ChunkCost& cost : costs.distinct) table.distinct.push_back(passes_of(cost));
+  return table;
 }
 
 double data_parallel_time(const PricedProgram& priced, const models::ChunkProgram& chunk, models::Phase kind,

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <span>
 #include <vector>
 
@@ -46,6 +47,8 @@ struct PricedBlock {
 
 struct PricedProgram {
   PricedProgram(const CostModel& model);
+  /// Prices parameter gathers and gradient reductions again: for another data parallelism of the same blocks.
+  void price_data_parallel();
 
   const CostModel& model;
   std::vector<PricedBlock> blocks;  ///< by block id
@@ -113,6 +116,21 @@ struct ChunkCost {
   PassCost merged;                        ///< forward and backward of two microbatches side by side; time 0: never
 };
 
+using ChunkCosts = ByChunk<ChunkCost>;
+
+/// How long a pass holds the device, and how long its data-parallel transfers go on after it.
+struct PassTime {
+  double time = 0, tail = 0;
+};
+
+/// The same of all passes of a chunk, as in ChunkCost.
+struct ChunkPasses {
+  PassTime forward, backward, input_grad, weight_grad, first_forward, last_backward, merged;
+};
+using ChunkTable = ByChunk<ChunkPasses>;
+ChunkPasses passes_of(const ChunkCost& cost);
+ChunkTable passes_of(const ChunkCosts& costs);
+
 /// s of data-parallel transfers of a pass.
 double data_parallel_time(const PricedProgram& priced, const models::ChunkProgram& chunk, models::Phase kind,
                           bool edge);
@@ -123,11 +141,27 @@ PassCost pass_cost(const PricedProgram& priced, const Play& play, const OpSums& 
 /// True where forwards and backwards of different microbatches run together, to hide expert exchange.
 bool merges(const PricedProgram& priced, const models::ChunkProgram& chunk);
 
-using ChunkCosts = ByChunk<ChunkCost>;
-
 /// By playing passes op by op. Of a longer run of equal blocks only the first 16 are played, by `Tier::closed_form` 8
 /// if nothing reaches further: they are in steady state by then, and each more costs what one of the second half did.
 ChunkCosts chunk_costs(const PricedProgram& priced, Tier tier);
+
+/// Passes that were played, for as long as the priced blocks stay: of a pass without data-parallel transfers through
+/// all layouts that share blocks, of the others until data parallelism changes.
+class PlayedPasses {
+ public:
+  /// `closed_form` passes of one chunk, played where they are not known yet.
+  const ChunkPasses& of(const PricedProgram& priced, const models::ChunkProgram& chunk);
+  /// To be called where gathers or reductions have another price or moment.
+  void forget_data_parallel();
+
+  /// What was played: kind of pass, blocks and how many of each.
+  using Key = std::vector<std::int16_t>;
+  std::map<Key, PassCost>& plays(bool data_parallel) { return data_parallel ? moving_ : steady_; }
+
+ private:
+  std::map<Key, ChunkPasses> chunks_;
+  std::map<Key, PassCost> steady_, moving_;
+};
 
 /// Blocks of a pass in execution order, each run of the chunk cut to its entry of `lengths`.
 std::vector<std::int16_t> pass_blocks(const models::ChunkProgram& chunk, bool backward, std::span<const int> lengths);
