@@ -268,12 +268,15 @@ StepCost step_cost(const PricedProgram& priced, const ChunkCosts& chunks, Tier t
   return step;
 }
 
-hw::Seconds step_time(const PricedProgram& priced, const ChunkTable& chunks, PipelinePlans& plans) {
+StepTime step_time(const PricedProgram& priced, const ChunkTable& chunks, PipelinePlans& plans) {
   const models::StepProgram& program = priced.program();
   const models::Layout& layout = program.layout;
   const PipelineTimes times = pipeline_times(priced, chunks);
+  StepTime step;
   const auto flush_of = [&](const PipelineTimes& of) {
-    return flush_by_formula(priced, of, pipeline_formula(layout, of, flush_microbatches(layout), plans));
+    PipelineCost cost = pipeline_formula(layout, of, flush_microbatches(layout), plans);
+    step.orders = std::move(cost.orders);
+    return flush_by_formula(priced, of, cost);
   };
   const Flush flush = flush_of(times);
   double time = flush.period;
@@ -282,7 +285,8 @@ hw::Seconds step_time(const PricedProgram& priced, const ChunkTable& chunks, Pip
   time += shared_embedding(priced);
   if (models::gathers_at_the_end(program.data_parallel)) time += longest_list(priced, &PricedBlock::gather);
   time += optimizer_cost(priced, flush.critical_stage).time + priced.model.efficiency().step_constant.value;
-  return {time + straggler_share(priced) * time};
+  step.time = {time + straggler_share(priced) * time};
+  return step;
 }
 
 }  // namespace sim

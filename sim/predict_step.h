@@ -33,7 +33,11 @@ PipelineTimes pipeline_times(const PricedProgram& priced, const ChunkTable& chun
 /// stage waits for the others' end, so that steps overlap (arXiv 2401.10241, section 4).
 StepCost step_cost(const PricedProgram& priced, const ChunkCosts& chunks, Tier tier);
 
-/// The closed form's step time alone, step_cost(...).parts.total() but for rounding: for searches.
-hw::Seconds step_time(const PricedProgram& priced, const ChunkTable& chunks, PipelinePlans& plans);
+/// The closed form's step time alone, step_cost(...).parts.total() but for rounding, and its orders: for searches.
+struct StepTime {
+  hw::Seconds time;
+  std::vector<std::vector<models::PipelineTask>> orders;
+};
+StepTime step_time(const PricedProgram& priced, const ChunkTable& chunks, PipelinePlans& plans);
 
 }  // namespace sim
