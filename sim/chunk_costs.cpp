@@ -150,16 +150,59 @@ ChunkCosts chunk_costs(const PricedProgram& priced, Tier tier) {
   });
 }
 
-const ChunkPasses& PlayedPasses::of(const PricedProgram& priced, const models::ChunkProgram& chunk) {
-  Key key{priced.program().traits.ep_overlap};
+ChunkPasses least_passes(const PricedProgram& priced, const models::ChunkProgram& chunk) {
+  const auto compute = [](const OpSums& work) { return work.compute.total(); };
+  double forward = 0, input_grad = 0, weight_grad = 0;
+  for (const models::BlockRun& run : chunk.blocks) {
+    const PricedBlock& block = priced.blocks[static_cast<std::size_t>(run.block)];
+    forward += run.count * (compute(block.forward.work[0]) + compute(block.forward.work[1]));
+    input_grad += run.count * compute(block.backward.work[0]);
+    weight_grad += run.count * compute(block.backward.work[1]);
+  }
+  const auto held = [&](double work, models::Phase kind) {
+    return PassTime{.time = std::max(work, data_parallel_time(priced, chunk, kind, false))};
+  };
+  const double both = forward + input_grad + weight_grad;
+  return {.forward = held(forward, models::Phase::forward),
+          .backward = held(input_grad + weight_grad, models::Phase::backward),
+          .input_grad = {input_grad},
+          .weight_grad = {weight_grad},
+          .first_forward = {},
+          .last_backward = {},
+          .merged = {merges(priced, chunk) ? both : 0}};
+}
+
+namespace {
+
+PlayedPasses::Key key_of(const PricedProgram& priced, const models::ChunkProgram& chunk) {
+  PlayedPasses::Key key{priced.program().traits.ep_overlap};
   for (const models::BlockRun& run : chunk.blocks) {
     key.push_back(run.block);
     key.push_back(run.count);
   }
+  return key;
+}
+
+}  // namespace
+
+const ChunkPasses& PlayedPasses::of(const PricedProgram& priced, const models::ChunkProgram& chunk) {
+  Key key = key_of(priced, chunk);
   const auto found = chunks_.find(key);
   if (found != chunks_.end()) return found->second;
   const PassPlayer player(priced, chunk, most_blocks(priced, Tier::closed_form), this);
   return chunks_.emplace(std::move(key), passes_of(chunk_cost(player, priced, chunk))).first->second;
+}
+
+const ChunkPasses& PlayedPasses::steady(const PricedProgram& priced, const models::ChunkProgram& chunk) {
+  Key key = key_of(priced, chunk);
+  const auto found = steady_chunks_.find(key);
+  if (found != steady_chunks_.end()) return found->second;
+  const PassPlayer player(priced, chunk, most_blocks(priced, Tier::closed_form), this);
+  ChunkCost cost;
+  cost.forward = player.pass(models::Phase::forward, false);
+  cost.backward = player.pass(models::Phase::backward, false);
+  if (merges(priced, chunk)) cost.merged = player.merged();
+  return steady_chunks_.emplace(std::move(key), passes_of(cost)).first->second;
 }
 
 void PlayedPasses::forget_data_parallel() {

@@ -145,12 +145,17 @@ bool merges(const PricedProgram& priced, const models::ChunkProgram& chunk);
 /// if nothing reaches further: they are in steady state by then, and each more costs what one of the second half did.
 ChunkCosts chunk_costs(const PricedProgram& priced, Tier tier);
 
+/// What the passes of a chunk take at least: the work of its ops on compute, and of its data-parallel transfers.
+ChunkPasses least_passes(const PricedProgram& priced, const models::ChunkProgram& chunk);
+
 /// Passes that were played, for as long as the priced blocks stay: of a pass without data-parallel transfers through
 /// all layouts that share blocks, of the others until data parallelism changes.
 class PlayedPasses {
  public:
   /// `closed_form` passes of one chunk, played where they are not known yet.
   const ChunkPasses& of(const PricedProgram& priced, const models::ChunkProgram& chunk);
+  /// Of a chunk whose steady passes have no data-parallel transfers, those alone.
+  const ChunkPasses& steady(const PricedProgram& priced, const models::ChunkProgram& chunk);
   /// To be called where gathers or reductions have another price or moment.
   void forget_data_parallel();
 
@@ -159,7 +164,7 @@ class PlayedPasses {
   std::map<Key, PassCost>& plays(bool data_parallel) { return data_parallel ? moving_ : steady_; }
 
  private:
-  std::map<Key, ChunkPasses> chunks_;
+  std::map<Key, ChunkPasses> chunks_, steady_chunks_;
   std::map<Key, PassCost> steady_, moving_;
 };
 

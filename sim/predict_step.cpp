@@ -7,6 +7,9 @@
 namespace sim {
 namespace {
 
+/// Sums of the same terms in another order differ by less.
+constexpr double kRounding = 1e-9;
+
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
 /// Microbatches between two drains of the pipeline; Layout::microbatches are those of the step.
@@ -178,6 +181,17 @@ double straggler_share(const PricedProgram& priced) {
   return priced.model.efficiency().straggler_slope * std::log2(nodes);
 }
 
+/// A step whose pipeline takes so long: with the transfers behind it, the optimizer and what happens once a step.
+double with_end_of_step(const PricedProgram& priced, double pipeline) {
+  const models::DataParallel& dp = priced.program().data_parallel;
+  double time = pipeline;
+  if (models::reduces_at_the_end(dp)) time += longest_list(priced, &PricedBlock::reduce);
+  time += shared_embedding(priced);
+  if (models::gathers_at_the_end(dp)) time += longest_list(priced, &PricedBlock::gather);
+  time += optimizer_cost(priced, 0).time + priced.model.efficiency().step_constant.value;
+  return time + straggler_share(priced) * time;
+}
+
 /// Fills what the stage does in `busy` seconds of tasks: its passes as played, merged ones in the share that makes them
 /// last so long.
 void fill_work(const PricedProgram& priced, const ChunkCosts& chunks, const Flush& flush, double flushes,
@@ -278,15 +292,30 @@ StepTime step_time(const PricedProgram& priced, const ChunkTable& chunks, Pipeli
     step.orders = std::move(cost.orders);
     return flush_by_formula(priced, of, cost);
   };
-  const Flush flush = flush_of(times);
-  double time = flush.period;
-  if (layout.flushes > 1) time += (layout.flushes - 1) * flush_of(without_edges(times)).period;
-  if (models::reduces_at_the_end(program.data_parallel)) time += longest_list(priced, &PricedBlock::reduce);
-  time += shared_embedding(priced);
-  if (models::gathers_at_the_end(program.data_parallel)) time += longest_list(priced, &PricedBlock::gather);
-  time += optimizer_cost(priced, flush.critical_stage).time + priced.model.efficiency().step_constant.value;
-  step.time = {time + straggler_share(priced) * time};
+  double pipeline = flush_of(times).period;
+  if (layout.flushes > 1) pipeline += (layout.flushes - 1) * flush_of(without_edges(times)).period;
+  step.time = {with_end_of_step(priced, pipeline)};
   return step;
+}
+
+hw::Seconds least_step_time(const PricedProgram& priced, const ChunkTable& least) {
+  const models::StepProgram& program = priced.program();
+  const models::Layout& layout = program.layout;
+  // The way of the first microbatch to a rank's first task and of the last one from its last task.
+  const bool has_way = !program.traits.post_validation_optimizer && !splits_backward(layout.schedule);
+  double flush = 0, way = 0;
+  for (int s = 0; s < layout.pp; ++s) {
+    double work = 0;
+    for (const int c : program.stages[at(s)].chunks) {
+      const ChunkPasses& cost = least.of(c);
+      const double apart = cost.forward.time + last_pass(priced, cost).time +
+                           (splits_backward(layout.schedule) ? cost.input_grad.time : 0);
+      work += cost.merged.time > 0 ? std::min(apart, cost.merged.time) : apart;
+    }
+    flush = std::max(flush, flush_microbatches(layout) * work + way);
+    if (has_way) way += least.of(s).forward.time + least.of(s).backward.time;
+  }
+  return {(1 - kRounding) * with_end_of_step(priced, layout.flushes * flush)};
 }
 
 }  // namespace sim

@@ -33,6 +33,11 @@ PipelineTimes pipeline_times(const PricedProgram& priced, const ChunkTable& chun
 /// stage waits for the others' end, so that steps overlap (arXiv 2401.10241, section 4).
 StepCost step_cost(const PricedProgram& priced, const ChunkCosts& chunks, Tier tier);
 
+/// No step of this program is shorter: its busiest rank does all its passes, and the first microbatch comes to it and
+/// the last one leaves it through the ranks before it.
+///   least  of each pass, at most what it takes
+hw::Seconds least_step_time(const PricedProgram& priced, const ChunkTable& least);
+
 /// The closed form's step time alone, step_cost(...).parts.total() but for rounding, and its orders: for searches.
 struct StepTime {
   hw::Seconds time;

@@ -77,6 +77,19 @@ std::optional<hw::Bytes> SharedBlocks::peak(const models::Run& run) {
   return plans_.memory.peak(now_->program);
 }
 
+hw::Seconds SharedBlocks::least_step_time(bool closer) {
+  const models::DataParallel& dp = now_->program.data_parallel;
+  const auto transfers = [&](models::Phase kind) {
+    return models::gathers(dp, kind, false) || models::reduces(dp, kind, false);
+  };
+  const bool played = closer && !models::splits_backward(now_->program.layout.schedule) &&
+                      !transfers(models::Phase::forward) && !transfers(models::Phase::backward);
+  return sim::least_step_time(now_->priced, by_chunk(now_->program, [&](const models::ChunkProgram& chunk) {
+                                return played ? now_->passes.steady(now_->priced, chunk)
+                                              : least_passes(now_->priced, chunk);
+                              }));
+}
+
 hw::Seconds SharedBlocks::step_time() {
   const ChunkTable table =
       by_chunk(now_->program, [&](const models::ChunkProgram& chunk) { return now_->passes.of(now_->priced, chunk); });

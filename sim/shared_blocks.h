@@ -44,6 +44,8 @@ class SharedBlocks {
   /// Peak memory of the run as it is laid out now: predict(run, efficiency, closed_form).memory.peak.
   /// Nothing where the schedule splits backward: its orders depend on times, see forecast().
   std::optional<hw::Bytes> peak(const models::Run& run);
+  /// After peak() of the same layout: what no step of it is shorter than. `closer` plays passes, once for all layouts.
+  hw::Seconds least_step_time(bool closer);
   /// After peak() of the same layout.
   hw::Seconds step_time();
   /// Both.

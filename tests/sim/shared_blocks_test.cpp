@@ -79,6 +79,8 @@ int compare_neighbours(const hw::Node& description, models::Library& library, st
     const Forecast forecast = shared.forecast(run);
     const Prediction prediction = predict(run, efficiency, Tier::closed_form);
     EXPECT_NEAR(forecast.step_time / prediction.step_time, 1, 1e-9) << description.dump();
+    for (const bool closer : {false, true})
+      EXPECT_LE(shared.least_step_time(closer), forecast.step_time) << description.dump();
     EXPECT_NEAR(forecast.peak / prediction.memory.peak, 1, 1e-9) << description.dump();
     ++compared;
   }
