@@ -38,7 +38,8 @@ std::optional<Refusal> place(const RunDraft& draft, Run& run) {
   return {};
 }
 
-void set_keys(const LayoutKeys& keys, Layout& layout) {
+void set_keys(const LayoutKeys& keys, CpKind stated, Layout& layout) {
+  layout.cp_kind = keys.cp_kind.value_or(stated);
   layout.gpus = keys.gpus;
   layout.tp = keys.tp;
   layout.pp = keys.pp;
@@ -87,7 +88,7 @@ const Run& OpenRun::base() const { return draft_->run; }
 
 std::optional<Refusal> OpenRun::lay_out(const LayoutKeys& keys, Run& run) const {
   Layout& layout = run.layout;
-  set_keys(keys, layout);
+  set_keys(keys, draft_->run.layout.cp_kind, layout);
   if (auto refused = refused_by_statements(*draft_, keys)) return refused;
   if (auto refused = divide_gpus(layout)) return refused;
   if (auto refused = refused_shard_group(layout)) return refused;

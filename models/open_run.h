@@ -21,6 +21,7 @@ struct LayoutKeys {
   Zero zero = Zero::ddp;
   Schedule schedule = Schedule::one_f_one_b;
   int mbs = 1;
+  std::optional<CpKind> cp_kind = {};  ///< absent: as the rest of the description says
   bool operator==(const LayoutKeys&) const = default;
 };
 

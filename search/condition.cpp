@@ -10,10 +10,25 @@ namespace {
 
 using hw::Node;
 
-constexpr std::array<const char*, 19> kNames{"gpus", "tp",       "pp",   "vp",       "cp",     "ep",           "etp",
-                                             "dp",   "sp",       "mbs",  "fsdp",     "replicas", "zero",
-                                             "schedule", "stages", "microbatches", "microbatches_mod_pp",
-                                             "uneven", "tp_cp"};
+constexpr std::array<const char*, 19> kNames{"gpus",
+                                             "tp",
+                                             "pp",
+                                             "vp",
+                                             "cp",
+                                             "ep",
+                                             "etp",
+                                             "dp",
+                                             "sp",
+                                             "mbs",
+                                             "fsdp",
+                                             "replicas",
+                                             "zero",
+                                             "schedule",
+                                             "stages",
+                                             "microbatches",
+                                             "microbatches_mod_pp",
+                                             "uneven",
+                                             "tp_cp"};
 
 constexpr std::array<const char*, 6> kSchedules{"1f1b", "interleaved", "gpipe", "zb-1p", "zb-2p", "zb-v"};
 
@@ -25,8 +40,8 @@ int counted(const models::StageChunk& chunk, bool count_ends) {
 bool is_uneven(const models::Run& run) {
   const auto& chunks = run.layout.chunks;
   const bool ends = run.traits.count_ends_in_split;
-  return std::ranges::any_of(
-      chunks, [&](const auto& chunk) { return counted(chunk, ends) != counted(chunks.front(), ends); });
+  return std::ranges::any_of(chunks,
+                             [&](const auto& chunk) { return counted(chunk, ends) != counted(chunks.front(), ends); });
 }
 
 /// A number, true or false, or the name of a schedule.

@@ -21,7 +21,7 @@ enum class Variable : std::uint8_t {
   ep,
   etp,
   dp,
-  sp,        ///< 0 or 1
+  sp,  ///< 0 or 1
   mbs,
   fsdp,      ///< size of the shard group, 0 = replicated
   replicas,  ///< shard groups whose gradients are summed: dp * cp / fsdp; 1 without fsdp

@@ -1,0 +1,170 @@
+#include "search/space.h"
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "models/layout_rules.h"
+#include "models/schedule.h"
+
+namespace search {
+namespace {
+
+using models::LayoutKeys;
+using models::Schedule;
+using Sizes = std::vector<int>;
+
+/// Divisors of `whole`, ascending; of those the wanted ones.
+Sizes divisors(std::int64_t whole, const std::optional<Sizes>& wanted) {
+  Sizes sizes;
+  if (wanted) {
+    std::ranges::copy_if(*wanted, std::back_inserter(sizes), [&](int size) { return whole % size == 0; });
+    return sizes;
+  }
+  for (std::int64_t size = 1; size * size <= whole; ++size) {
+    if (whole % size != 0) continue;
+    sizes.push_back(static_cast<int>(size));
+    if (size * size != whole) sizes.push_back(static_cast<int>(whole / size));
+  }
+  std::ranges::sort(sizes);
+  return sizes;
+}
+
+/// 1 to `most`, or the wanted ones.
+Sizes counts(int most, const std::optional<Sizes>& wanted) {
+  if (wanted) return *wanted;
+  Sizes sizes(static_cast<std::size_t>(std::max(0, most)));
+  std::iota(sizes.begin(), sizes.end(), 1);
+  return sizes;
+}
+
+/// What experts can be divided by: 1 without any.
+struct Experts {
+  std::int64_t count = 1, width = 1;
+};
+
+Experts experts_of(const models::Model& model) {
+  Experts experts;
+  for (const models::LayerSpec& layer : model.kinds)
+    if (layer.moe) experts = {layer.moe->experts, layer.moe->expert_ffn};
+  return experts;
+}
+
+/// Whether no layout of the group can be legal: checked with all GPUs in one stage, the largest there is.
+bool is_hopeless(const models::OpenRun& open, const Group& group) {
+  models::Layout layout = open.base().layout;
+  layout.gpus = group.keys.gpus;
+  layout.tp = group.keys.tp;
+  layout.cp = group.keys.cp;
+  layout.ep = group.keys.ep;
+  layout.etp = group.keys.etp;
+  layout.sp = group.keys.sp;
+  layout.cp_kind = group.keys.cp_kind.value_or(layout.cp_kind);
+  layout.pp = 1;
+  return models::divide_gpus(layout) || models::refused_by_model(open.base().model, layout);
+}
+
+std::vector<int> shard_sizes(const std::vector<ShardGroup>& wanted, const LayoutKeys& keys, int per_node) {
+  const int ranks = keys.gpus / keys.pp / keys.tp, inside = std::gcd(ranks, std::max(1, per_node / keys.tp));
+  std::set<int> sizes;
+  for (const ShardGroup& group : wanted) {
+    const int size = group.kind == ShardGroup::Kind::all    ? ranks
+                     : group.kind == ShardGroup::Kind::node ? inside
+                                                            : group.size;
+    if (size == 0 || ranks % size == 0) sizes.insert(size);
+  }
+  return {sizes.begin(), sizes.end()};
+}
+
+struct Pipeline {
+  int vp = 1;
+  Schedule schedule = Schedule::one_f_one_b;
+};
+
+}  // namespace
+
+Space::Space(const Query& query, models::Library& library) : query_(query) {
+  settings_.reserve(query.settings.size());
+  for (const hw::Node& setting : query.settings) settings_.emplace_back(setting, library);
+  for (const int gpus : query.gpus)
+    for (int setting = 0; setting < settings(); ++setting) add_groups(setting, gpus);
+}
+
+void Space::add_groups(int index, int gpus) {
+  const Dimensions& wanted = query_.dimensions;
+  for (const int tp : divisors(gpus, wanted.tp))
+    for (const int cp : divisors(gpus / tp, wanted.cp))
+      for (const bool sp : wanted.sp)
+        if (!sp || tp > 1) add_kinds({.setting = index, .keys = {.gpus = gpus, .tp = tp, .cp = cp, .sp = sp}});
+}
+
+/// Without context parallelism its kind is no choice.
+void Space::add_kinds(Group group) {
+  if (group.keys.cp == 1 || query_.dimensions.cp_kind.empty()) return add_groups_of(group);
+  for (const models::CpKind kind : query_.dimensions.cp_kind) {
+    group.keys.cp_kind = kind;
+    add_groups_of(group);
+  }
+}
+
+void Space::add_groups_of(Group group) {
+  const models::OpenRun& open = setting(group.setting);
+  const Dimensions& wanted = query_.dimensions;
+  const Experts experts = experts_of(open.base().model);
+  const bool any_split = std::ranges::any_of(wanted.schedule, models::splits_backward);
+  const bool any_whole = !std::ranges::all_of(wanted.schedule, models::splits_backward);
+  for (const int ep : divisors(experts.count, wanted.ep)) {
+    for (const int etp : divisors(experts.width, wanted.etp)) {
+      group.keys.ep = ep;
+      group.keys.etp = etp;
+      if (is_hopeless(open, group)) continue;
+      for (const int mbs : divisors(open.base().layout.gbs, wanted.mbs)) {
+        group.keys.mbs = mbs;
+        for (const bool split : {false, true}) {
+          group.splits_backward = split;
+          if (split ? any_split : any_whole) groups_.push_back(group);
+        }
+      }
+    }
+  }
+}
+
+void Space::each(const Group& group, models::Run& run, const Visit& visit) const {
+  const models::OpenRun& open = setting(group.setting);
+  const Dimensions& wanted = query_.dimensions;
+  const int layers = static_cast<int>(open.base().model.layers.size());
+  LayoutKeys keys = group.keys;
+  for (const int pp : divisors(keys.gpus / keys.tp / keys.cp, wanted.pp)) {
+    keys.pp = pp;
+    std::vector<Pipeline> pipelines;
+    keys.fsdp = 0;
+    keys.zero = models::Zero::ddp;
+    for (const Schedule schedule : wanted.schedule) {
+      if (models::splits_backward(schedule) != group.splits_backward) continue;
+      for (const int vp : counts(pp == 1 ? 1 : (layers + 3) / pp, wanted.vp)) {
+        keys.vp = vp;
+        keys.schedule = schedule;
+        if (!open.lay_out(keys, run)) pipelines.push_back({vp, schedule});
+      }
+    }
+    if (pipelines.empty()) continue;
+    for (const int fsdp : shard_sizes(wanted.fsdp, keys, run.layout.gpus_per_node)) {
+      for (const models::Zero zero : wanted.zero) {
+        if ((zero >= models::Zero::gradients) != (fsdp > 0)) continue;
+        keys.fsdp = fsdp;
+        keys.zero = zero;
+        for (const Pipeline& pipeline : pipelines) {
+          keys.vp = pipeline.vp;
+          keys.schedule = pipeline.schedule;
+          if (open.lay_out(keys, run) || !allowed(query_.framework.rules, run)) continue;
+          if (std::ranges::any_of(query_.forbidden, [&](const Condition& each) { return each.holds(run); })) continue;
+          visit(keys, run);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace search

@@ -1,0 +1,50 @@
+#include <benchmark/benchmark.h>
+#include <sys/resource.h>
+
+#include <string>
+#include <vector>
+
+#include "hw/efficiency.h"
+#include "hw/node.h"
+#include "models/run.h"
+#include "search/explore.h"
+#include "search/query.h"
+#include "search/space.h"
+
+namespace bench {
+namespace {
+
+const std::string kRoot = STEPCAST_SOURCE_DIR;
+
+/// All layouts of configs/searches/NAME.json, on one core.
+void search_of(benchmark::State& state, const char* name, bool prune, int shards) {
+  models::Library library({kRoot});
+  search::Query query =
+      search::parse_query(hw::Node::read_file(kRoot + "/configs/searches/" + name + ".json"), library);
+  query.prune = prune;
+  query.shard.of = shards;
+  const search::Space space(query, library);
+  const hw::Node profile = hw::Node::read_file(kRoot + "/calibration/profiles/default.json");
+  std::vector<hw::Efficiency> efficiencies;
+  for (int i = 0; i < space.settings(); ++i)
+    efficiencies.push_back(hw::parse_efficiency(profile, space.setting(i).base().cluster));
+  search::Counts counts;
+  for (auto _ : state) counts = search::explore(query, space, efficiencies, 1, {}).counts;
+  state.SetItemsProcessed(state.iterations() * counts.legal);
+  state.counters["layouts"] = static_cast<double>(counts.legal);
+  state.counters["timed"] = static_cast<double>(counts.timed);
+  state.counters["pruned"] = static_cast<double>(counts.pruned);
+  state.counters["too_large"] = static_cast<double>(counts.too_large);
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  state.counters["peak_MiB"] = static_cast<double>(usage.ru_maxrss) / 1024;
+}
+BENCHMARK_CAPTURE(search_of, gpt3_175b_on_64_a100, "gpt3-175b-a100-64", true, 1)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(search_of, gpt3_175b_on_64_a100_nothing_pruned, "gpt3-175b-a100-64", false, 1)
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(search_of, deepseek_v3_on_1024_h100, "deepseek-v3-h100-1024", true, 1)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(search_of, deepseek_v3_on_1024_h100_nothing_pruned, "deepseek-v3-h100-1024", false, 16)
+    ->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace bench
