@@ -68,7 +68,12 @@ bool is_causal(const Model& model) {
                      [](const LayerSpec& layer) { return layer.attention && layer.attention->causal; });
 }
 
+/// The ops of a block count the steps of a ring in eight bits.
+constexpr int kLongestRing = 128;
+
 Refused check_sequence(const Model& model, const Layout& layout) {
+  if (layout.cp_kind == CpKind::ring && layout.cp > kLongestRing)
+    return Refusal{"cp", "must be at most " + text(kLongestRing) + " with a ring"};
   if (layout.cp > 1) {
     // Causal work is balanced by giving each rank one piece from either end.
     const bool balanced = layout.cp_kind != CpKind::all_to_all && is_causal(model);

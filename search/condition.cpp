@@ -10,7 +10,7 @@ namespace {
 
 using hw::Node;
 
-constexpr std::array<const char*, 19> kNames{"gpus",
+constexpr std::array<const char*, 22> kNames{"gpus",
                                              "tp",
                                              "pp",
                                              "vp",
@@ -28,7 +28,10 @@ constexpr std::array<const char*, 19> kNames{"gpus",
                                              "microbatches",
                                              "microbatches_mod_pp",
                                              "uneven",
-                                             "tp_cp"};
+                                             "tp_cp",
+                                             "tp_domains",
+                                             "heads_mod_tp_cp",
+                                             "cp_comm_type"};
 
 constexpr std::array<const char*, 6> kSchedules{"1f1b", "interleaved", "gpipe", "zb-1p", "zb-2p", "zb-v"};
 
@@ -44,9 +47,21 @@ bool is_uneven(const models::Run& run) {
                              [&](const auto& chunk) { return counted(chunk, ends) != counted(chunks.front(), ends); });
 }
 
+/// Of all kinds of attention, the largest rest of their heads.
+std::int64_t heads_mod(const models::Model& model, std::int64_t ranks) {
+  std::int64_t rest = 0;
+  for (const models::LayerSpec& layer : model.kinds) {
+    if (!layer.attention) continue;
+    rest = std::max(rest, layer.attention->heads % ranks);
+    if (!layer.attention->mla) rest = std::max(rest, layer.attention->kv_heads % ranks);
+  }
+  return rest;
+}
+
 /// A number, true or false, or the name of a schedule.
 std::int64_t scalar(const Node& node, Variable variable) {
   if (node.is_boolean()) return node.boolean() ? 1 : 0;
+  if (variable == Variable::cp_kind) return node.choice({"p2p", "all_gather", "a2a"});
   if (variable != Variable::schedule) return node.non_negative_int();
   return node.choice({"1f1b", "interleaved", "gpipe", "zb-1p", "zb-2p", "zb-v"});
 }
@@ -100,6 +115,9 @@ std::int64_t value_of(Variable variable, const models::Run& run) {
     case Variable::microbatches_mod_pp: return l.microbatches / l.flushes % l.pp;
     case Variable::uneven: return is_uneven(run);
     case Variable::tp_cp: return std::int64_t{l.tp} * l.cp;
+    case Variable::tp_domains: return (l.tp + run.cluster.nvlink_domain - 1) / run.cluster.nvlink_domain;
+    case Variable::heads_mod_tp_cp: return heads_mod(run.model, std::int64_t{l.tp} * l.cp);
+    case Variable::cp_kind: return static_cast<int>(l.cp_kind);
   }
   return 0;
 }

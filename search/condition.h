@@ -30,8 +30,11 @@ enum class Variable : std::uint8_t {
   stages,    ///< pp * vp
   microbatches,
   microbatches_mod_pp,
-  uneven,  ///< 1: some stage holds more than another, embedding and loss counted where the stack counts them
-  tp_cp,   ///< tp * cp
+  uneven,           ///< 1: some stage holds more than another, embedding and loss counted where the stack counts them
+  tp_cp,            ///< tp * cp
+  tp_domains,       ///< NVLink domains that a tensor-parallel group spans
+  heads_mod_tp_cp,  ///< 0: the attention heads, query and key-value, can be divided over tp * cp
+  cp_kind,          ///< as models::CpKind
 };
 
 std::optional<Variable> variable_of(std::string_view name);

@@ -78,10 +78,8 @@ std::vector<int> shard_sizes(const std::vector<ShardGroup>& wanted, const Layout
   return {sizes.begin(), sizes.end()};
 }
 
-struct Pipeline {
-  int vp = 1;
-  Schedule schedule = Schedule::one_f_one_b;
-};
+/// Embedding, MTP and loss may have stages of their own.
+constexpr int kEnds = 3;
 
 }  // namespace
 
@@ -113,6 +111,7 @@ void Space::add_groups_of(Group group) {
   const models::OpenRun& open = setting(group.setting);
   const Dimensions& wanted = query_.dimensions;
   const Experts experts = experts_of(open.base().model);
+  const Sizes batch_sizes = divisors(open.base().layout.gbs, wanted.mbs);
   const bool any_split = std::ranges::any_of(wanted.schedule, models::splits_backward);
   const bool any_whole = !std::ranges::all_of(wanted.schedule, models::splits_backward);
   for (const int ep : divisors(experts.count, wanted.ep)) {
@@ -120,7 +119,7 @@ void Space::add_groups_of(Group group) {
       group.keys.ep = ep;
       group.keys.etp = etp;
       if (is_hopeless(open, group)) continue;
-      for (const int mbs : divisors(open.base().layout.gbs, wanted.mbs)) {
+      for (const int mbs : batch_sizes) {
         group.keys.mbs = mbs;
         for (const bool split : {false, true}) {
           group.splits_backward = split;
@@ -138,33 +137,37 @@ void Space::each(const Group& group, models::Run& run, const Visit& visit) const
   LayoutKeys keys = group.keys;
   for (const int pp : divisors(keys.gpus / keys.tp / keys.cp, wanted.pp)) {
     keys.pp = pp;
-    std::vector<Pipeline> pipelines;
-    keys.fsdp = 0;
-    keys.zero = models::Zero::ddp;
+    // mbs * dp divides gbs, or no layout with this pp is legal.
+    if (open.base().layout.gbs / keys.mbs % (keys.gpus / keys.tp / keys.cp / pp) != 0) continue;
+    const std::vector<Sharding> shardings = shardings_of(keys, run.layout.gpus_per_node);
     for (const Schedule schedule : wanted.schedule) {
       if (models::splits_backward(schedule) != group.splits_backward) continue;
-      for (const int vp : counts(pp == 1 ? 1 : (layers + 3) / pp, wanted.vp)) {
+      keys.schedule = schedule;
+      for (const int vp : counts(pp == 1 ? 1 : (layers + kEnds) / pp, wanted.vp)) {
         keys.vp = vp;
-        keys.schedule = schedule;
-        if (!open.lay_out(keys, run)) pipelines.push_back({vp, schedule});
-      }
-    }
-    if (pipelines.empty()) continue;
-    for (const int fsdp : shard_sizes(wanted.fsdp, keys, run.layout.gpus_per_node)) {
-      for (const models::Zero zero : wanted.zero) {
-        if ((zero >= models::Zero::gradients) != (fsdp > 0)) continue;
-        keys.fsdp = fsdp;
-        keys.zero = zero;
-        for (const Pipeline& pipeline : pipelines) {
-          keys.vp = pipeline.vp;
-          keys.schedule = pipeline.schedule;
-          if (open.lay_out(keys, run) || !allowed(query_.framework.rules, run)) continue;
-          if (std::ranges::any_of(query_.forbidden, [&](const Condition& each) { return each.holds(run); })) continue;
-          visit(keys, run);
+        for (const Sharding& sharding : shardings) {
+          keys.fsdp = sharding.fsdp;
+          keys.zero = sharding.zero;
+          const auto refused = open.lay_out(keys, run);
+          if (refused && refused->key != "fsdp" && refused->key != "zero") break;  // by any other sharding too
+          if (!refused && is_wanted(run)) visit(keys, run);
         }
       }
     }
   }
+}
+
+std::vector<Space::Sharding> Space::shardings_of(const LayoutKeys& keys, int per_node) const {
+  std::vector<Sharding> shardings;
+  for (const int fsdp : shard_sizes(query_.dimensions.fsdp, keys, per_node))
+    for (const models::Zero zero : query_.dimensions.zero)
+      if ((zero >= models::Zero::gradients) == (fsdp > 0)) shardings.push_back({fsdp, zero});
+  return shardings;
+}
+
+bool Space::is_wanted(const models::Run& run) const {
+  if (!allowed(query_.framework.rules, run)) return false;
+  return std::ranges::none_of(query_.forbidden, [&](const Condition& each) { return each.holds(run); });
 }
 
 }  // namespace search

@@ -28,11 +28,17 @@ class Space {
   int settings() const { return static_cast<int>(settings_.size()); }
 
   /// Calls `visit` with every layout of a group, laid out in `run`, which must be of the group's setting. Layouts that
-  /// differ in vp alone come one after the other.
+  /// differ in sharding alone come one after the other.
   using Visit = std::function<void(const models::LayoutKeys&, const models::Run&)>;
   void each(const Group& group, models::Run& run, const Visit& visit) const;
 
  private:
+  struct Sharding {
+    int fsdp = 0;
+    models::Zero zero = models::Zero::ddp;
+  };
+  std::vector<Sharding> shardings_of(const models::LayoutKeys& keys, int per_node) const;
+  bool is_wanted(const models::Run& run) const;
   void add_groups(int setting, int gpus);
   void add_kinds(Group group);
   void add_groups_of(Group group);

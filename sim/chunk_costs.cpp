@@ -47,8 +47,8 @@ class PassPlayer {
  public:
   /// `known`: what was played before, if that is kept.
   PassPlayer(const PricedProgram& priced, const models::ChunkProgram& chunk, int most_blocks,
-             PlayedPasses* known = nullptr)
-      : priced_(priced), chunk_(chunk), most_blocks_(most_blocks), known_(known) {}
+             PlayedPasses* known = nullptr, PlayedPasses* steady = nullptr)
+      : priced_(priced), chunk_(chunk), most_blocks_(most_blocks), known_(known), steady_(steady) {}
 
   PassCost pass(models::Phase kind, bool edge) const {
     const models::DataParallel& dp = priced_.program().data_parallel;
@@ -89,13 +89,14 @@ class PassPlayer {
 
   template <typename Play>
   PassCost remembered(Played what, bool edge, bool transfers, const RunLengths& lengths, const Play& play) const {
-    if (!known_) return play();
+    PlayedPasses* known = transfers ? known_ : steady_;
+    if (!known) return play();
     PlayedPasses::Key key{static_cast<std::int16_t>(what), edge};
     for (std::size_t i = 0; i < lengths.size(); ++i) {
       key.push_back(chunk_.blocks[i].block);
       key.push_back(static_cast<std::int16_t>(lengths[i]));
     }
-    auto& plays = known_->plays(transfers);
+    auto& plays = known->plays();
     const auto found = plays.find(key);
     if (found != plays.end()) return found->second;
     return plays.emplace(std::move(key), play()).first->second;
@@ -111,8 +112,8 @@ class PassPlayer {
 
   const PricedProgram& priced_;
   const models::ChunkProgram& chunk_;
-  int most_blocks_;  ///< of a run, played
-  PlayedPasses* known_;
+  int most_blocks_;                ///< of a run, played
+  PlayedPasses *known_, *steady_;  ///< of passes with and without data-parallel transfers
 };
 
 ChunkCost chunk_cost(const PassPlayer& player, const PricedProgram& priced, const models::ChunkProgram& chunk) {
@@ -185,29 +186,25 @@ PlayedPasses::Key key_of(const PricedProgram& priced, const models::ChunkProgram
 
 }  // namespace
 
-const ChunkPasses& PlayedPasses::of(const PricedProgram& priced, const models::ChunkProgram& chunk) {
+const ChunkPasses& PlayedPasses::of(const PricedProgram& priced, const models::ChunkProgram& chunk,
+                                    PlayedPasses& steady) {
   Key key = key_of(priced, chunk);
   const auto found = chunks_.find(key);
   if (found != chunks_.end()) return found->second;
-  const PassPlayer player(priced, chunk, most_blocks(priced, Tier::closed_form), this);
+  const PassPlayer player(priced, chunk, most_blocks(priced, Tier::closed_form), this, &steady);
   return chunks_.emplace(std::move(key), passes_of(chunk_cost(player, priced, chunk))).first->second;
 }
 
 const ChunkPasses& PlayedPasses::steady(const PricedProgram& priced, const models::ChunkProgram& chunk) {
   Key key = key_of(priced, chunk);
-  const auto found = steady_chunks_.find(key);
-  if (found != steady_chunks_.end()) return found->second;
-  const PassPlayer player(priced, chunk, most_blocks(priced, Tier::closed_form), this);
+  const auto found = chunks_.find(key);
+  if (found != chunks_.end()) return found->second;
+  const PassPlayer player(priced, chunk, most_blocks(priced, Tier::closed_form), nullptr, this);
   ChunkCost cost;
   cost.forward = player.pass(models::Phase::forward, false);
   cost.backward = player.pass(models::Phase::backward, false);
   if (merges(priced, chunk)) cost.merged = player.merged();
-  return steady_chunks_.emplace(std::move(key), passes_of(cost)).first->second;
-}
-
-void PlayedPasses::forget_data_parallel() {
-  chunks_.clear();
-  moving_.clear();
+  return chunks_.emplace(std::move(key), passes_of(cost)).first->second;
 }
 
 }  // namespace sim

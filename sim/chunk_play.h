@@ -148,24 +148,23 @@ ChunkCosts chunk_costs(const PricedProgram& priced, Tier tier);
 /// What the passes of a chunk take at least: the work of its ops on compute, and of its data-parallel transfers.
 ChunkPasses least_passes(const PricedProgram& priced, const models::ChunkProgram& chunk);
 
-/// Passes that were played, for as long as the priced blocks stay: of a pass without data-parallel transfers through
-/// all layouts that share blocks, of the others until data parallelism changes.
+/// Passes of priced blocks that were played, by the closed-form tier: of one data parallelism, or of none where passes
+/// have no such transfers.
 class PlayedPasses {
  public:
-  /// `closed_form` passes of one chunk, played where they are not known yet.
-  const ChunkPasses& of(const PricedProgram& priced, const models::ChunkProgram& chunk);
+  /// All passes of one chunk, played where they are not known yet.
+  ///   steady  where those are kept that have no data-parallel transfers
+  const ChunkPasses& of(const PricedProgram& priced, const models::ChunkProgram& chunk, PlayedPasses& steady);
   /// Of a chunk whose steady passes have no data-parallel transfers, those alone.
   const ChunkPasses& steady(const PricedProgram& priced, const models::ChunkProgram& chunk);
-  /// To be called where gathers or reductions have another price or moment.
-  void forget_data_parallel();
 
   /// What was played: kind of pass, blocks and how many of each.
   using Key = std::vector<std::int16_t>;
-  std::map<Key, PassCost>& plays(bool data_parallel) { return data_parallel ? moving_ : steady_; }
+  std::map<Key, PassCost>& plays() { return plays_; }
 
  private:
-  std::map<Key, ChunkPasses> chunks_, steady_chunks_;
-  std::map<Key, PassCost> steady_, moving_;
+  std::map<Key, ChunkPasses> chunks_;
+  std::map<Key, PassCost> plays_;
 };
 
 /// Blocks of a pass in execution order, each run of the chunk cut to its entry of `lengths`.

@@ -76,31 +76,28 @@ Moments moments_of(const std::vector<HeldBeside>& rank, ActivationsByChunk& chun
 
 }  // namespace
 
-const std::vector<MemoryPlans::Rank>& MemoryPlans::plan(const models::StepProgram& program,
-                                                        const ActivationsByChunk& chunks, bool late) {
+const MemoryPlan& MemoryPlans::of(const models::StepProgram& program, const ActivationsByChunk& chunks) {
   const models::Layout& layout = program.layout;
-  const bool merged = program.traits.ep_overlap;
+  const bool merged = program.traits.ep_overlap, late = layout.fsdp > 0;
   const int microbatches = enough_microbatches(layout);
   std::vector<int> key{static_cast<int>(layout.schedule), layout.pp, layout.vp, microbatches, merged, late};
   key.insert(key.end(), chunks.kinds().begin(), chunks.kinds().end());
   const auto known = plans_.find(key);
   if (known != plans_.end()) return known->second;
-  std::vector<Rank> ranks;
+  MemoryPlan plan;
   for (const auto& order : models::pipeline_schedule(layout, microbatches, {}, merged)) {
     RankCount count(chunks);
     walk_memory(order, chunks.size(), merged, late, count);
-    ranks.push_back(std::move(count).moments());
+    plan.push_back(std::move(count).moments());
   }
-  return plans_.emplace(std::move(key), std::move(ranks)).first->second;
+  return plans_.emplace(std::move(key), std::move(plan)).first->second;
 }
 
-hw::Bytes MemoryPlans::peak(const models::StepProgram& program) {
-  ActivationsByChunk chunks(program);
-  const std::vector<Rank>& ranks = plan(program, chunks, program.stages.front().memory.gradients_in_backward);
+hw::Bytes peak_memory(const models::StepProgram& program, ActivationsByChunk& chunks, const MemoryPlan& plan) {
   double most = 0;
-  for (std::size_t stage = 0; stage < ranks.size(); ++stage) {
+  for (std::size_t stage = 0; stage < plan.size(); ++stage) {
     const models::StaticMemory& fixed = program.stages[stage].memory;
-    most = std::max(most, fullest_of(fixed, moments_of(ranks[stage], chunks)).total() + fixed_bytes(fixed));
+    most = std::max(most, fullest_of(fixed, moments_of(plan[stage], chunks)).total() + fixed_bytes(fixed));
   }
   return {most + pipeline_buffers(program) + program.traits.allocator_overhead_gib * hw::kGiB};
 }

@@ -20,19 +20,23 @@ struct HeldBeside {
   std::vector<std::int16_t> kept, gradients;  ///< by distinct chunk
 };
 
-/// Peak memory of layouts that share schedules. A schedule's moments are walked through once for all layouts with the
-/// same pp, vp, microbatches and pattern of equal chunks; of two moments in which the same pass runs the one is dropped
-/// that holds no more of anything.
+/// The moments of each pipeline rank.
+using MemoryPlan = std::vector<std::vector<HeldBeside>>;
+
+/// predict_memory(...).peak, for schedules that do not split backward, whose orders depend on times.
+///   plan  of the program's schedule and chunks
+hw::Bytes peak_memory(const models::StepProgram& program, ActivationsByChunk& chunks, const MemoryPlan& plan);
+
+/// Plans that layouts share. A schedule's moments are walked through once for all layouts with the same pp, vp,
+/// microbatches and pattern of equal chunks; of two moments in which the same pass runs the one is dropped that holds
+/// no more of anything.
 class MemoryPlans {
  public:
-  /// predict_memory(...).peak. Not for schedules that split backward, whose orders depend on times.
-  hw::Bytes peak(const models::StepProgram& program);
+  /// The reference stays valid.
+  const MemoryPlan& of(const models::StepProgram& program, const ActivationsByChunk& chunks);
 
  private:
-  using Rank = std::vector<HeldBeside>;
-  const std::vector<Rank>& plan(const models::StepProgram& program, const ActivationsByChunk& chunks, bool late);
-
-  std::map<std::vector<int>, std::vector<Rank>> plans_;
+  std::map<std::vector<int>, MemoryPlan> plans_;
 };
 
 }  // namespace sim

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "hw/efficiency.h"
@@ -35,14 +36,15 @@ struct Forecast {
 /// once; predict() does all of that for each run, from the same parts.
 class SharedBlocks {
  public:
-  /// References are kept. `efficiency`: as predict() takes it.
+  /// References are kept, and one to the run's machine. `efficiency`: as predict() takes it.
   SharedBlocks(const models::Run& run, const hw::Efficiency& efficiency, SchedulePlans& plans);
   ~SharedBlocks();
   SharedBlocks(const SharedBlocks&) = delete;
   SharedBlocks& operator=(const SharedBlocks&) = delete;
 
   /// Peak memory of the run as it is laid out now: predict(run, efficiency, closed_form).memory.peak.
-  /// Nothing where the schedule splits backward: its orders depend on times, see forecast().
+  /// Nothing where the schedule splits backward: its orders depend on times, see forecast(). Cheapest where layouts
+  /// with the same chunks come one after the other. The run must stay as it is until the next call.
   std::optional<hw::Bytes> peak(const models::Run& run);
   /// After peak() of the same layout: what no step of it is shorter than. `closer` plays passes, once for all layouts.
   hw::Seconds least_step_time(bool closer);
@@ -55,12 +57,19 @@ class SharedBlocks {
   struct Program;
   Program& program_of(const models::Run& run, models::ChunkPlan plan);
   void lay_out(const models::Run& run);
+  void lower_data_parallel(const models::Run& run);
+  PricedProgram& priced();
+  ChunkTable chunk_table();
 
-  hw::Cluster cluster_;
-  hw::Efficiency efficiency_;
+  const hw::Cluster& cluster_;
+  const hw::Efficiency& efficiency_;
+  std::string stack_;
+  std::optional<hw::Efficiency> on_stack_;
   SchedulePlans& plans_;
   std::vector<std::unique_ptr<Program>> programs_;  ///< by the blocks that layouts use, few
   Program* now_ = nullptr;                          ///< of the layout looked at last
+  const models::Run* run_ = nullptr;                ///< that layout
+  std::optional<ActivationsByChunk> activations_;   ///< of its chunks
 };
 
 }  // namespace sim
