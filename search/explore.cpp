@@ -17,9 +17,7 @@ namespace {
 
 /// Groups between two moments at which all threads learn what was found: the same for any number of threads, so that
 /// the answer is too.
-constexpr std::size_t kBatch = 64;
-
-constexpr std::size_t kMisses = 10;
+constexpr std::size_t kBatch = 512;
 
 Found nothing(const Query& query) {
   return {

@@ -23,6 +23,9 @@ struct Counts {
   void add(const Counts& other);
 };
 
+/// Layouts shown that do not fit.
+inline constexpr std::size_t kMisses = 10;
+
 /// What a search has found so far.
 struct Found {
   Counts counts;

@@ -73,7 +73,8 @@ std::vector<int> shard_sizes(const std::vector<ShardGroup>& wanted, const Layout
     const int size = group.kind == ShardGroup::Kind::all    ? ranks
                      : group.kind == ShardGroup::Kind::node ? inside
                                                             : group.size;
-    if (size == 0 || ranks % size == 0) sizes.insert(size);
+    const bool is_choice = size > 1 || group.kind == ShardGroup::Kind::fixed;  // a group of one shards nothing
+    if (is_choice && (size == 0 || ranks % size == 0)) sizes.insert(size);
   }
   return {sizes.begin(), sizes.end()};
 }
@@ -159,9 +160,16 @@ void Space::each(const Group& group, models::Run& run, const Visit& visit) const
 
 std::vector<Space::Sharding> Space::shardings_of(const LayoutKeys& keys, int per_node) const {
   std::vector<Sharding> shardings;
+  // Without data parallelism there is nothing to divide optimizer states over: ZeRO 0 and 1 are the same layout.
+  const int stage = keys.gpus / keys.pp;
+  const bool is_alone = stage == keys.tp && stage == keys.ep * keys.etp;
+  const bool plain_is_wanted =
+      std::ranges::find(query_.dimensions.zero, models::Zero::ddp) != query_.dimensions.zero.end();
   for (const int fsdp : shard_sizes(query_.dimensions.fsdp, keys, per_node))
     for (const models::Zero zero : query_.dimensions.zero)
-      if ((zero >= models::Zero::gradients) == (fsdp > 0)) shardings.push_back({fsdp, zero});
+      if ((zero >= models::Zero::gradients) == (fsdp > 0) &&
+          !(is_alone && plain_is_wanted && zero == models::Zero::optimizer))
+        shardings.push_back({fsdp, zero});
   return shardings;
 }
 
