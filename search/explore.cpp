@@ -15,9 +15,13 @@
 namespace search {
 namespace {
 
-/// Groups between two moments at which all threads learn what was found: the same for any number of threads, so that
-/// the answer is too.
-constexpr std::size_t kBatch = 512;
+/// Groups between two moments at which all threads learn what was found: more as the search goes on, and the same for
+/// any number of threads, so that the answer is too.
+constexpr std::size_t kFirstBatch = 32, kLargestBatch = 512;
+
+std::size_t batch_at(std::size_t first, std::size_t groups) {
+  return std::min(std::clamp(first, kFirstBatch, kLargestBatch), groups - first);
+}
 
 Found nothing(const Query& query) {
   return {
@@ -146,9 +150,9 @@ Found explore(const Query& query, const Space& space, const std::vector<hw::Effi
   tbb::enumerable_thread_specific<sim::SchedulePlans> plans;
   tbb::task_arena arena(threads > 0 ? threads : tbb::task_arena::automatic);
   std::vector<Found> batch;
-  for (std::size_t first = 0; first < groups.size(); first += kBatch) {
+  for (std::size_t first = 0, size = 0; first < groups.size(); first += size) {
     if (progress.stop && *progress.stop) break;
-    const std::size_t size = std::min(kBatch, groups.size() - first);
+    size = batch_at(first, groups.size());
     batch.assign(size, nothing(query));
     const auto search = [&](std::size_t i) {
       const std::size_t index = groups[first + i];

@@ -158,11 +158,17 @@ void read_goals(const Node& node, Query& query) {
   if (query.objective == Objective::cost && query.price.empty()) node.at("objective").fail("needs price_per_gpu_hour");
 }
 
+void refuse_derived(const Node& node) {
+  for (const char* key : {"dp", "ga"})
+    if (const auto stated = node.find(key)) stated->fail("follows from the layout, and must not be stated in a query");
+}
+
 }  // namespace
 
 const char* name(Objective objective) { return kObjectives[static_cast<int>(objective)]; }
 
 Query parse_query(const Node& node, models::Library& library) {
+  refuse_derived(node);
   if (const auto space = node.find("space")) check_dimension_keys(*space, false);
   if (const auto pin = node.find("pin")) check_dimension_keys(*pin, false);
   const auto framework = node.find("framework");
