@@ -35,7 +35,7 @@ TEST(Query, RefusesByPlaceAndRule) {
   EXPECT_EQ(refusal(""), "q.json: /: missing key \"gpus\"");
   EXPECT_EQ(refusal(R"(, "gpus": [])"), "q.json: /gpus: must name at least one value, got []");
   EXPECT_EQ(refusal(R"(, "gpus": {"min": 8, "max": 4})"), "q.json: /gpus/max: must be at least min (8), got 4");
-  EXPECT_EQ(refusal(R"(, "gpus": 8, "gpu": 9)").substr(0, 26), "q.json: /: unknown key \"gpu");
+  EXPECT_EQ(refusal(R"(, "gpus": 8, "gpu": 9)").substr(0, 27), "q.json: /: unknown key \"gpu");
   EXPECT_EQ(refusal(R"(, "gpus": 8, "space": {"dp": [2]})"),
             "q.json: /space/dp: is no dimension of a search (docs/search.md), got [2]");
   EXPECT_EQ(refusal(R"(, "gpus": 8, "space": {"tp": [0]})"), "q.json: /space/tp/0: must be a positive integer, got 0");
