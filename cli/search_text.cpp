@@ -71,15 +71,16 @@ TextTable rows_table(const std::vector<Row>& rows, std::size_t most, const searc
                    {"layout"},
                    {"limited by"}});
   const bool gpus = answer.query.gpus.size() > 1, several = answer.query.settings.size() > 1;
+  const bool several_systems =
+      std::ranges::any_of(rows, [&](const Row& row) { return row.run.cluster.name != rows.front().run.cluster.name; });
   const bool energy = answer.query.objective == search::Objective::energy;
   for (std::size_t i = 0; i < std::min(most, rows.size()); ++i) {
     const Row& row = rows[i];
     const sim::Prediction& p = row.prediction;
-    const bool systems = row.run.cluster.name != rows.front().run.cluster.name;
     table.add({std::to_string(i + 1), mark(row), four_digits(p.step_time.value),
                four_digits(p.low.value) + " to " + four_digits(p.high.value), percent_number(p.mfu),
                grouped(p.tokens_per_s_per_gpu), gib_number(p.memory.peak),
-               gpus ? std::to_string(row.run.layout.gpus) : "", systems ? row.run.cluster.name : "",
+               gpus ? std::to_string(row.run.layout.gpus) : "", several_systems ? row.run.cluster.name : "",
                optional_number(row.cost_per_million_tokens),
                energy ? optional_number(row.watt_hours_per_million_tokens) : "", optional_number(row.days),
                optional_number(row.cost_of_goal), layout_of(row, several), limits(p)});
@@ -108,10 +109,10 @@ std::string ties_text(const search::Answer& answer) {
   const auto ties = std::ranges::count_if(answer.rows, &Row::tie);
   if (ties == 0) return "";
   return fmt::format(
-      "~ {} of the best {} are too near the first to be told apart; * of these is the one that loses least where "
-      "links, "
-      "matmuls, memory or host turn out slower than predicted\n",
-      ties, answer.rows.size());
+      "~ {} of the best {} are too near the first to be told apart; * of these, number {}, loses least where links, "
+      "matmuls, "
+      "memory or host turn out slower than predicted\n",
+      ties, answer.rows.size(), std::ranges::find_if(answer.rows, &Row::robust) - answer.rows.begin() + 1);
 }
 
 std::string misses_text(const search::Answer& answer, std::size_t width) {

@@ -21,10 +21,10 @@ struct Row {
   models::Run run;
   sim::Prediction prediction;
   Candidate candidate;
-  Score score;             ///< by events
-  hw::Seconds worst_time;  ///< with one of links, matmuls and host as much slower as the interval allows: the largest
-  bool tie = false;        ///< too near the first to be told apart
-  bool robust = false;     ///< of these, the one whose worst time is shortest
+  Score score;          ///< by events
+  Score worst;          ///< with links, matmuls, memory or host as much slower as the interval allows: the largest
+  bool tie = false;     ///< too near the first to be told apart
+  bool robust = false;  ///< of these, the one whose worst score is best
   std::optional<double> cost_per_million_tokens = {}, watt_hours_per_million_tokens = {}, days = {}, cost_of_goal = {};
 };
 

@@ -61,8 +61,9 @@ void mark_ties(Answer& answer, RowMaker& maker) {
     row.tie =
         &row != &answer.rows.front() && ties(row, answer.rows.front(), answer.query, half_width(row.run, efficiency));
     if (!row.tie && &row != &answer.rows.front()) continue;
-    row.worst_time = worst_time(row, efficiency);
-    if (!robust || row.worst_time < robust->worst_time) robust = &row;
+    const Judge judge(answer.query, row.run.cluster, row.run.layout.gbs, row.run.layout.seq_len);
+    row.worst = judge.score(row.run.layout.gpus, worst_time(row, efficiency), row.prediction.memory.peak);
+    if (!robust || row.worst < robust->worst) robust = &row;
   }
   if (robust) robust->robust = true;
 }
@@ -86,7 +87,7 @@ Row RowMaker::row(const hw::Node& description, const Candidate& candidate) {
           .prediction = prediction,
           .candidate = candidate,
           .score = judge.score(gpus, time, prediction.memory.peak),
-          .worst_time = {},
+          .worst = {},
           .cost_per_million_tokens = judge.cost_per_million_tokens(gpus, time),
           .watt_hours_per_million_tokens = judge.watt_hours_per_million_tokens(gpus, time),
           .days = judge.days(time),
