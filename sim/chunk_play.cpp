@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <variant>
 
+#include "sim/coalesce.h"
+
 namespace sim {
 namespace {
 
@@ -121,6 +123,10 @@ int LaneBuilder::add_list(const PricedList& list, int after, int gathered, model
     const PlayedOp& alone = list.ops[i];
     PlayedOp& op = ops_.emplace_back(alone);
     op.host = host_factor_ * op.host;
+    if (host_owed_.value > 0) {
+      if (!op.sync) op.host += host_owed_;
+      host_owed_ = {};
+    }
     if (alone.needs.empty()) {
       // What comes back from the host is fetched while the block before still runs.
       const int output_before = op.stream == Stream::copy ? earlier : after;
@@ -137,6 +143,7 @@ int LaneBuilder::add_list(const PricedList& list, int after, int gathered, model
     origins_.push_back(here_);
   }
   before_ = after;
+  if (list.host_after.value > 0) host_owed_ = list.host_after;
   if (kind != models::Phase::weight_grad) work_.add(list.work[0]);
   if (kind != models::Phase::input_grad && list.splits) work_.add(list.work[1]);
   return output;
@@ -151,11 +158,26 @@ int LaneBuilder::add_gather(std::span<const std::int16_t> blocks, int position, 
   return static_cast<int>(ops_.size()) - 1;
 }
 
+void PricedProgram::join() {
+  for (PricedBlock& block : blocks) {
+    block.joined_forward = coalesced(block.forward);
+    block.joined_backward = coalesced(block.backward);
+  }
+  joined = true;
+}
+
+/// Two lanes, whose host time differs, are built of the ops as they are.
+const PricedList& LaneBuilder::list(const PricedBlock& block, models::Phase kind) const {
+  const bool joined = priced_.joined && host_factor_ == 1;
+  if (kind == models::Phase::forward) return joined ? block.joined_forward : block.forward;
+  return joined && kind == models::Phase::backward ? block.joined_backward : block.backward;
+}
+
 void LaneBuilder::reserve(std::span<const std::int16_t> blocks, models::Phase kind) {
   std::size_t total = ops_.size(), longest = 0;
   for (const std::int16_t id : blocks) {
     const PricedBlock& block = priced_.blocks[at(id)];
-    const PricedList& list = kind == models::Phase::forward ? block.forward : block.backward;
+    const PricedList& list = this->list(block, kind);
     total += list.ops.size() + block.gather.ops.size() + block.reduce.ops.size();
     longest = std::max(longest, list.ops.size());
   }
@@ -182,7 +204,7 @@ void LaneBuilder::add_pass(std::span<const std::int16_t> blocks, models::Phase k
     here_ = {.position = static_cast<std::int16_t>(i),
              .list = forward ? models::OpList::forward : models::OpList::backward,
              .op = 0};
-    const int mine = add_list(forward ? block.forward : block.backward, output, gathered, kind);
+    const int mine = add_list(list(block, kind), output, gathered, kind);
     if (mine >= 0 && kind != models::Phase::weight_grad) output = mine;
     if (reduce && !block.reduce.ops.empty()) {
       here_.list = models::OpList::reduce;

@@ -34,27 +34,32 @@ struct PricedList {
   std::vector<PlayedOp> ops;
   std::vector<char> weight_gradient;  ///< by op
   std::array<OpSums, 2> work;
-  bool splits = false;  ///< has weight gradients
-  int output = -1;      ///< the op that writes what the next block reads
+  bool splits = false;          ///< has weight gradients
+  int output = -1;              ///< the op that writes what the next block reads
+  hw::Seconds host_after = {};  ///< host time that the op issued next bears (sim/coalesce.h)
 
   OpSums all() const;
 };
 
 struct PricedBlock {
   PricedList forward, backward, gather, reduce;
-  bool exchange = false;  ///< tokens go to experts on other ranks
+  PricedList joined_forward, joined_backward;  ///< the first two with fewer ops, if PricedProgram::join() was called
+  bool exchange = false;                       ///< tokens go to experts on other ranks
 };
 
 struct PricedProgram {
   PricedProgram(const CostModel& model);
   /// Prices parameter gathers and gradient reductions again: for another data parallelism of the same blocks.
   void price_data_parallel();
+  /// Makes the lists of fewer ops that searches play (sim/coalesce.h).
+  void join();
 
   const CostModel& model;
   std::vector<PricedBlock> blocks;  ///< by block id
   Sharing sharing;
   bool copies = false;   ///< activations go to host memory and back
   bool sharded = false;  ///< parameters are sharded (FSDP)
+  bool joined = false;   ///< join() was called
 
   const models::StepProgram& program() const { return model.program(); }
 };
@@ -75,7 +80,8 @@ class LaneBuilder {
   explicit LaneBuilder(const PricedProgram& priced, double host_factor = 1)
       : priced_(priced), host_factor_(host_factor) {}
 
-  /// Appends a pass over `blocks`, in execution order. `edge` as in models::gathers().
+  /// Appends a pass over `blocks`, in execution order. `edge` as in models::gathers(). A forward or whole backward on
+  /// its own is built of joined ops where there are any.
   void add_pass(std::span<const std::int16_t> blocks, models::Phase kind, bool edge);
   /// Appends one list whose sources wait for op `after` and op `gathered` of the lane (-1: for none). Returns the index
   /// in the lane of its output, or its last op.
@@ -86,6 +92,7 @@ class LaneBuilder {
   const OpSums& work() const { return work_; }
 
  private:
+  const PricedList& list(const PricedBlock& block, models::Phase kind) const;
   void reserve(std::span<const std::int16_t> blocks, models::Phase kind);
   int add_gather(std::span<const std::int16_t> blocks, int position, int after);
 
@@ -95,8 +102,9 @@ class LaneBuilder {
   std::vector<LaneOp> origins_;
   std::vector<std::int16_t> place_;  ///< of the current list's ops in the lane
   OpSums work_;
-  int before_ = -1;  ///< what the list added last waited for
-  LaneOp here_{};    ///< what is being added
+  int before_ = -1;        ///< what the list added last waited for
+  hw::Seconds host_owed_;  ///< PricedList::host_after of the list before
+  LaneOp here_{};          ///< what is being added
 };
 
 /// What one pass over a chunk costs on its device.

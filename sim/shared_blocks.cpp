@@ -22,7 +22,10 @@ DataParallelKey key_of(const models::Layout& layout) {
 /// Prices of a program and what was played of it: of no use where the layout does not fit, so made when asked for.
 struct Prices {
   Prices(const models::StepProgram& program, const hw::Cluster& cluster, const hw::Efficiency& efficiency)
-      : model(program, cluster, efficiency), priced(model) {}
+      : model(program, cluster, efficiency), priced(model) {
+    // Zero-bubble orders are laid out for times: what rounding does to those could change the order.
+    if (!models::splits_backward(program.layout.schedule)) priced.join();
+  }
 
   CostModel model;
   PricedProgram priced;
