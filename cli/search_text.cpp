@@ -71,21 +71,22 @@ TextTable rows_table(const std::vector<Row>& rows, std::size_t most, const searc
                    {"layout"},
                    {"limited by"}});
   const bool gpus = answer.query.gpus.size() > 1, several = answer.query.settings.size() > 1;
-  const bool several_systems =
-      std::ranges::any_of(rows, [&](const Row& row) { return row.run.cluster.name != rows.front().run.cluster.name; });
-  const bool energy = answer.query.objective == search::Objective::energy;
-  for (std::size_t i = 0; i < std::min(most, rows.size()); ++i) {
-    const Row& row = rows[i];
-    const sim::Prediction& p = row.prediction;
-    table.add({std::to_string(i + 1), mark(row), four_digits(p.step_time.value),
-               four_digits(p.low.value) + " to " + four_digits(p.high.value), percent_number(p.mfu),
-               grouped(p.tokens_per_s_per_gpu), gib_number(p.memory.peak),
-               gpus ? std::to_string(row.run.layout.gpus) : "", several_systems ? row.run.cluster.name : "",
-               optional_number(row.cost_per_million_tokens),
-               energy ? optional_number(row.watt_hours_per_million_tokens) : "", optional_number(row.days),
-               optional_number(row.cost_of_goal), layout_of(row, several), limits(p)});
-  }
-  return table.without_empty_columns();
+  const auto systems = answer.query.description.find("system");
+  const bool several_systems = systems && systems->is_array();
+});
+const bool energy = answer.query.objective == search::Objective::energy;
+for (std::size_t i = 0; i < std::min(most, rows.size()); ++i) {
+  const Row& row = rows[i];
+  const sim::Prediction& p = row.prediction;
+  table.add({std::to_string(i + 1), mark(row), four_digits(p.step_time.value),
+             four_digits(p.low.value) + " to " + four_digits(p.high.value), percent_number(p.mfu),
+             grouped(p.tokens_per_s_per_gpu), gib_number(p.memory.peak),
+             gpus ? std::to_string(row.run.layout.gpus) : "", several_systems ? row.run.cluster.name : "",
+             optional_number(row.cost_per_million_tokens),
+             energy ? optional_number(row.watt_hours_per_million_tokens) : "", optional_number(row.days),
+             optional_number(row.cost_of_goal), layout_of(row, several), limits(p)});
+}
+return table.without_empty_columns();
 }
 
 std::string count_text(std::int64_t count) { return grouped(static_cast<double>(count)); }
@@ -143,12 +144,16 @@ std::string front_text(const search::Answer& answer, std::size_t width) {
          table.text(width, 2);
 }
 
+std::string no_layout(const search::Answer& answer) {
+  if (answer.counts.legal == 0) return "no layout is legal\n";
+  return answer.query.goal ? "no layout fits and reaches the goal\n" : "no layout fits\n";
+}
+
 }  // namespace
 
 std::string search_text(const search::Answer& answer, std::size_t width) {
   std::string out = title(answer);
-  if (answer.rows.empty())
-    return out + "no layout fits" + (answer.query.goal ? " and reaches the goal\n" : "\n") + misses_text(answer, width);
+  if (answer.rows.empty()) return out + no_layout(answer) + misses_text(answer, width);
   out += "\n" + rows_table(answer.rows, static_cast<std::size_t>(answer.query.top), answer).text(width);
   out += ties_text(answer);
   return out + front_text(answer, width) + misses_text(answer, width);
