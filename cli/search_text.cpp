@@ -73,20 +73,19 @@ TextTable rows_table(const std::vector<Row>& rows, std::size_t most, const searc
   const bool gpus = answer.query.gpus.size() > 1, several = answer.query.settings.size() > 1;
   const auto systems = answer.query.description.find("system");
   const bool several_systems = systems && systems->is_array();
-});
-const bool energy = answer.query.objective == search::Objective::energy;
-for (std::size_t i = 0; i < std::min(most, rows.size()); ++i) {
-  const Row& row = rows[i];
-  const sim::Prediction& p = row.prediction;
-  table.add({std::to_string(i + 1), mark(row), four_digits(p.step_time.value),
-             four_digits(p.low.value) + " to " + four_digits(p.high.value), percent_number(p.mfu),
-             grouped(p.tokens_per_s_per_gpu), gib_number(p.memory.peak),
-             gpus ? std::to_string(row.run.layout.gpus) : "", several_systems ? row.run.cluster.name : "",
-             optional_number(row.cost_per_million_tokens),
-             energy ? optional_number(row.watt_hours_per_million_tokens) : "", optional_number(row.days),
-             optional_number(row.cost_of_goal), layout_of(row, several), limits(p)});
-}
-return table.without_empty_columns();
+  const bool energy = answer.query.objective == search::Objective::energy;
+  for (std::size_t i = 0; i < std::min(most, rows.size()); ++i) {
+    const Row& row = rows[i];
+    const sim::Prediction& p = row.prediction;
+    table.add({std::to_string(i + 1), mark(row), four_digits(p.step_time.value),
+               four_digits(p.low.value) + " to " + four_digits(p.high.value), percent_number(p.mfu),
+               grouped(p.tokens_per_s_per_gpu), gib_number(p.memory.peak),
+               gpus ? std::to_string(row.run.layout.gpus) : "", several_systems ? row.run.cluster.name : "",
+               optional_number(row.cost_per_million_tokens),
+               energy ? optional_number(row.watt_hours_per_million_tokens) : "", optional_number(row.days),
+               optional_number(row.cost_of_goal), layout_of(row, several), limits(p)});
+  }
+  return table.without_empty_columns();
 }
 
 std::string count_text(std::int64_t count) { return grouped(static_cast<double>(count)); }
