@@ -154,7 +154,7 @@ TEST_P(Searches, ClosedFormPicksWhatEventsWould) {
   models::Library library({kRoot});
   Query query = query_of(GetParam().query, library);
   if (query.objective == Objective::memory) GTEST_SKIP() << "ranked by memory, which both tiers predict alike";
-  query.rerank = 400;
+  query.rerank = 100'000;  // all that fit
   const Space space(query, library);
   const auto efficiencies = efficiencies_of(space);
   const Found found = explore(query, space, efficiencies, 2, {});
