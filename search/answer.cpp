@@ -11,6 +11,7 @@ namespace {
 
 std::vector<hw::Efficiency> efficiencies_of(const Space& space, RowMaker& maker) {
   std::vector<hw::Efficiency> efficiencies;
+  efficiencies.reserve(static_cast<std::size_t>(space.settings()));
   for (int i = 0; i < space.settings(); ++i) efficiencies.push_back(maker.efficiency(space.setting(i).base().cluster));
   return efficiencies;
 }

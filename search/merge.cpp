@@ -48,7 +48,7 @@ std::vector<Read> read_list(const std::vector<Node>& answers, const char* list, 
   return all;
 }
 
-std::vector<Row> rows_of(std::vector<Read> reads, std::size_t most, RowMaker& maker) {
+std::vector<Row> rows_of(const std::vector<Read>& reads, std::size_t most, RowMaker& maker) {
   std::vector<Row> rows;
   for (const Read& read : reads) {
     if (rows.size() == most) break;

@@ -34,6 +34,32 @@ Steady steady_part(const std::vector<PipelineTask>& order) {
 
 }  // namespace
 
+inline PlannedTask PipelinePlan::planned(const PipelineTask& task, int stage) const {
+  const int chunk = task.chunk, microbatch = task.microbatch;
+  PlannedTask planned{.needed = kStart,
+                      .result = kUnread,
+                      .way = kPhases * chunk + static_cast<std::int32_t>(task.phase),
+                      .stage = static_cast<std::int16_t>(stage)};
+  switch (task.phase) {
+    case Phase::forward:
+      if (chunk > 0) planned.needed = forward_id(chunk - 1, microbatch);
+      planned.result = forward_id(chunk, microbatch);
+      planned.edge = microbatch == 0;
+      break;
+    case Phase::backward:
+    case Phase::input_grad:
+      planned.needed = chunk + 1 == chunks_ ? forward_id(chunk, microbatch) : backward_id(chunk + 1, microbatch);
+      planned.result = backward_id(chunk, microbatch);
+      planned.edge = task.phase == Phase::backward && microbatch + 1 == microbatches_;
+      break;
+    case Phase::weight_grad:
+      planned.needed = backward_id(chunk, microbatch);
+      planned.edge = microbatch + 1 == microbatches_;
+      break;
+  }
+  return planned;
+}
+
 /// A stage runs until it waits for a task that was not listed yet, and whoever lists that wakes it.
 class PipelinePlan::Sorter {
  public:
@@ -74,9 +100,8 @@ class PipelinePlan::Sorter {
     return false;
   }
 
-  void list(const PlannedTask& task, const PipelineTask& of) {
+  void list(const PlannedTask& task) {
     plan_.tasks_.push_back(task);
-    plan_.microbatch_.push_back(of.microbatch);
     if (task.result == kUnread) return;
     const std::int16_t waits = std::exchange(results_[at(task.result)], kListed);
     if (waits >= 0) ready_.push_back(waits);
@@ -92,10 +117,11 @@ class PipelinePlan::Sorter {
       if (task.merged) {
         const PlannedTask partner = plan_.planned(order[stage.next + 1], index);
         if (!is_there(partner, index)) return;
-        list(task, order[stage.next]);
-        list(partner, order[++stage.next]);
+        list(task);
+        list(partner);
+        ++stage.next;
       } else {
-        list(task, order[stage.next]);
+        list(task);
       }
       ++stage.next;
     }
@@ -115,41 +141,17 @@ PipelinePlan::PipelinePlan(const models::Layout& layout, const Orders& orders, b
   for (const auto& order : orders) tasks += order.size();
   half_ = at(chunks_) * at(microbatches_);
   tasks_.reserve(tasks);
-  microbatch_.reserve(tasks);
   const bool can_merge = layout.schedule == Schedule::one_f_one_b || layout.schedule == Schedule::interleaved;
   Sorter(*this, orders, merge && can_merge).sort();
 }
 
-PlannedTask PipelinePlan::planned(const PipelineTask& task, int stage) const {
-  const int chunk = task.chunk, microbatch = task.microbatch;
-  PlannedTask planned{.needed = kStart,
-                      .result = kUnread,
-                      .way = kPhases * chunk + static_cast<std::int32_t>(task.phase),
-                      .stage = static_cast<std::int16_t>(stage)};
-  switch (task.phase) {
-    case Phase::forward:
-      if (chunk > 0) planned.needed = forward_id(chunk - 1, microbatch);
-      planned.result = forward_id(chunk, microbatch);
-      planned.edge = microbatch == 0;
-      break;
-    case Phase::backward:
-    case Phase::input_grad:
-      planned.needed = chunk + 1 == chunks_ ? forward_id(chunk, microbatch) : backward_id(chunk + 1, microbatch);
-      planned.result = backward_id(chunk, microbatch);
-      planned.edge = task.phase == Phase::backward && microbatch + 1 == microbatches_;
-      break;
-    case Phase::weight_grad:
-      planned.needed = backward_id(chunk, microbatch);
-      planned.edge = microbatch + 1 == microbatches_;
-      break;
-  }
-  return planned;
-}
-
 PipelineTask PipelinePlan::task(std::size_t i) const {
-  return {.phase = static_cast<Phase>(tasks_[i].way % kPhases),
-          .chunk = static_cast<std::int16_t>(tasks_[i].way / kPhases),
-          .microbatch = microbatch_[i]};
+  // Weight gradients have no result that is waited for, but need that of their own input gradients.
+  const PlannedTask& task = tasks_[i];
+  const std::int32_t id = (task.result == kUnread ? task.needed : task.result) - forward_id(0, 0);
+  return {.phase = static_cast<Phase>(task.way % kPhases),
+          .chunk = static_cast<std::int16_t>(task.way / kPhases),
+          .microbatch = id % microbatches_};
 }
 
 const PipelinePlan& PipelinePlans::of(const models::Layout& layout, int microbatches, bool merge) {

@@ -53,7 +53,6 @@ class PipelinePlan {
   PlannedTask planned(const models::PipelineTask& task, int stage) const;
 
   std::vector<PlannedTask> tasks_;
-  std::vector<std::int32_t> microbatch_;  ///< by task
   std::int32_t microbatches_ = 0;
   int stages_ = 0, chunks_ = 0;
   std::size_t half_ = 0;  ///< forward results

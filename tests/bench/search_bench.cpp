@@ -27,6 +27,7 @@ void search_of(benchmark::State& state, const char* name, bool prune, int shards
   const search::Space space(query, library);
   const hw::Node profile = hw::Node::read_file(kRoot + "/calibration/profiles/default.json");
   std::vector<hw::Efficiency> efficiencies;
+  efficiencies.reserve(static_cast<std::size_t>(space.settings()));
   for (int i = 0; i < space.settings(); ++i)
     efficiencies.push_back(hw::parse_efficiency(profile, space.setting(i).base().cluster));
   search::Counts counts;

@@ -27,6 +27,7 @@ Query query_of(const std::string& text, models::Library& library) {
 
 std::vector<hw::Efficiency> efficiencies_of(const Space& space) {
   std::vector<hw::Efficiency> efficiencies;
+  efficiencies.reserve(static_cast<std::size_t>(space.settings()));
   for (int i = 0; i < space.settings(); ++i)
     efficiencies.push_back(hw::parse_efficiency(profile(), space.setting(i).base().cluster));
   return efficiencies;
