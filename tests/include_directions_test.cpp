@@ -1,6 +1,6 @@
-// Guards the one direction of dependency, hw <- models <- {sim, exec}, sim <- {calibration, search} <- cli, over every #include
-// of the tree, and that a third-party library is seen only by .cpp files of the folder that owns it. The table is the
-// one of README.md, "Folders".
+// Guards the one direction of dependency, hw <- models <- {sim, exec}, sim <- {calibration, search} <- cli, over every
+// #include of the tree, and that a third-party library is seen only by .cpp files of the folder that owns it. The table
+// is the one of README.md, "Folders".
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -57,7 +57,9 @@ bool is_system_header(std::string_view name) {
 Rule rule_of(const std::string& path) {
   const bool is_test = path.starts_with("tests/");
   const std::string owner = is_test ? path.substr(path.find('/') + 1) : path;
-  Rule rule{path, {"hw", "models", "sim", "search", "exec", "calibration", "cli"}, {"benchmark/"}};  // tests/*.cpp, tests/bench/
+  Rule rule{path,
+            {"hw", "models", "sim", "search", "exec", "calibration", "cli"},
+            {"benchmark/"}};  // tests/*.cpp, tests/bench/
   for (const Rule& candidate : rules()) {
     if (!owner.starts_with(candidate.folder)) continue;
     rule = candidate;
