@@ -12,6 +12,7 @@
 #include "cli/data_directory.h"
 #include "cli/predict.h"
 #include "cli/recipe.h"
+#include "cli/search.h"
 #include "cli/train.h"
 #include "cli/validate.h"
 #include "cli/version.h"
@@ -30,6 +31,7 @@ struct Options {
   ValidateOptions validate;
   TrainOptions train;
   RecipeOptions recipe;
+  SearchOptions search;
 };
 
 void add_predict(CLI::App& app, PredictOptions& options) {
@@ -149,6 +151,33 @@ void add_recipe(CLI::App& app, RecipeOptions& options) {
       "Example: stepcast recipe show configs/recipes/qwen3-30b-a3b-h100-8.yaml");
 }
 
+void add_search(CLI::App& app, SearchOptions& options) {
+  CLI::App& verb = *app.add_subcommand("search", "rank all legal layouts of a model on a machine");
+  verb.add_option("QUERY.json", options.query, "what to search for: docs/search.md")->type_name(" ");
+  verb.add_option("--model", options.model, "model, as in a run description")->type_name("NAME|FILE");
+  verb.add_option("--system", options.system, "machine")->type_name("NAME|FILE");
+  verb.add_option("--gpus", options.gpus, "a number, several, or from and to")->type_name("N|N,N|N-N");
+  verb.add_option("--gbs", options.gbs, "sequences a step")->type_name("N");
+  verb.add_option("--seq", options.seq, "tokens a sequence")->type_name("N");
+  verb.add_option("--framework", options.framework, "software stack")->type_name("NAME");
+  verb.add_option("--precision", options.precision, "number format of the matmuls")->type_name("FORMAT");
+  verb.add_option("--objective", options.objective, "step_time, tokens_per_s_per_gpu, cost, energy or memory")
+      ->type_name("WHAT");
+  verb.add_option("--top", options.top, "layouts to print (10)")->type_name("N");
+  verb.add_option("--rerank", options.rerank, "layouts to rank again by events (50)")->type_name("N");
+  verb.add_option("--json", options.json, "write the answer as JSON; - = stdout")->type_name("FILE|-");
+  verb.add_option("--shard", options.shard, "look at one part of the space only")->type_name("i/n");
+  verb.add_option("--merge", options.merge, "make one answer of all shards'")->type_name("ANSWER.json...");
+  verb.add_option("--threads", options.threads, "threads (one a core)")->type_name("N");
+  verb.add_option("--profile", options.profile, "fitted efficiency to use (default)")->type_name("FILE|NAME");
+  verb.add_flag("--no-prune", options.no_prune, "time every layout that fits; the answer is the same");
+  verb.add_flag("--quiet", options.quiet, "no progress on stderr");
+  verb.footer(
+      "SIGINT or SIGTERM: the answer is the best so far.\n"
+      "Exit status: 0 done, 1 nothing fits, 2 bad input.\n"
+      "Example: stepcast search configs/searches/gpt3-175b-a100-64.json --top 5");
+}
+
 /// Flags that may stand where `verb` is the verb, and those of what is said of it (`recipe show`).
 std::vector<std::string> known_flags(const CLI::App& app, const CLI::App* verb) {
   std::vector<const CLI::App*> levels = {&app};
@@ -196,6 +225,7 @@ void describe(CLI::App& app, Options& options) {
   add_calibrate(app, options.calibrate_ops, options.calibrate_runs);
   add_train(app, options.train);
   add_recipe(app, options.recipe);
+  add_search(app, options.search);
   for (CLI::App* level : app.get_subcommands(nullptr)) {
     level->fallthrough();
     level->allow_extras();
@@ -262,6 +292,7 @@ Answer run(int argc, const char* const* argv) {
     if (verbs.front()->got_subcommand("convert")) return convert_recipe(options.recipe, data);
     return {.status = kBadInput, .diagnostics = verbs.front()->help()};
   }
+  if (verbs.front()->get_name() == "search") return search(options.search, data);
   return validate(options.validate, data, {argv + 1, argv + argc});
 }
 

@@ -113,6 +113,8 @@ JsonWriter& JsonWriter::raw(std::string_view token) {
 JsonWriter& JsonWriter::value(std::string_view text) { return raw(quoted(text)); }
 JsonWriter& JsonWriter::value(int number) { return raw(std::to_string(number)); }
 JsonWriter& JsonWriter::value(bool flag) { return raw(flag ? "true" : "false"); }
+JsonWriter& JsonWriter::json(std::string_view text) { return raw(text); }
+
 JsonWriter& JsonWriter::null() { return raw("null"); }
 
 JsonWriter& JsonWriter::value(double number) {

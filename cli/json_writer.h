@@ -25,6 +25,8 @@ class JsonWriter {
   JsonWriter& value(int number);
   JsonWriter& value(bool flag);
   JsonWriter& null();
+  /// A value that is JSON text already.
+  JsonWriter& json(std::string_view text);
 
   template <typename T>
   JsonWriter& member(std::string_view name, const T& content) {

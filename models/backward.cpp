@@ -16,6 +16,7 @@ class Derivation {
   explicit Derivation(BlockBuilder& builder)
       : b_(builder), block_(builder.block()), gradient_(block_.tensors.size(), kNoTensor) {
     block_.backward.reserve(2 * block_.forward.size() + 16);
+    find_merged();
   }
 
   void run() {
@@ -176,12 +177,16 @@ class Derivation {
   }
 
   /// Where the rest of a ring was merged in: every step's backward reads the final result, so partial ones go.
-  TensorId merged(TensorId part) const {
-    for (const Op& op : block_.forward)
-      if (is_merge(op))
-        for (int i = 0; i < op.reads.size(); ++i)
-          if (op.reads[i] == part) part = op.writes[i % 2];
-    return part;
+  TensorId merged(TensorId part) const { return merged_[static_cast<std::size_t>(part)]; }
+
+  void find_merged() {
+    merged_.resize(block_.tensors.size());
+    for (std::size_t i = 0; i < merged_.size(); ++i) merged_[i] = static_cast<TensorId>(i);
+    for (auto op = block_.forward.rbegin(); op != block_.forward.rend(); ++op) {
+      if (!is_merge(*op)) continue;
+      for (int i = 0; i < op->reads.size(); ++i)
+        merged_[static_cast<std::size_t>(op->reads[i])] = merged(op->writes[i % 2]);
+    }
   }
 
   static bool is_merge(const Op& op) {
@@ -480,6 +485,7 @@ class Derivation {
   BlockBuilder& b_;
   Block& block_;
   std::vector<TensorId> gradient_;  ///< of each tensor of the forward graph so far
+  std::vector<TensorId> merged_;    ///< of each tensor of the forward graph, itself where nothing was merged in
   const Op* source_ = nullptr;      ///< the forward op being differentiated
 };
 

@@ -1,9 +1,10 @@
 #include "models/lower.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "models/lower_blocks.h"
-#include "models/lower_stages.h"
+#include "models/lower_layout.h"
 
 namespace models {
 namespace {
@@ -28,13 +29,11 @@ void fill_groups(StepProgram& program) {
   set(GroupKind::replica, l.dp * l.cp / shard, l.tp * shard);
 }
 
-/// Adds the block of this variant unless it is there; returns its index.
-std::int16_t block_index(const Run& run, StepProgram& program, std::vector<BlockVariant>& variants,
-                         const BlockVariant& variant) {
+/// Adds this variant unless it is there; returns its index.
+std::int16_t block_index(std::vector<BlockVariant>& variants, const BlockVariant& variant) {
   const auto found = std::find(variants.begin(), variants.end(), variant);
   if (found != variants.end()) return static_cast<std::int16_t>(found - variants.begin());
   variants.push_back(variant);
-  program.blocks.push_back(build_block(run, variant));
   return static_cast<std::int16_t>(variants.size() - 1);
 }
 
@@ -65,8 +64,11 @@ void append(ChunkProgram& chunk, std::int16_t block, int layer, int count = 1) {
   chunk.blocks.push_back({.block = block, .count = static_cast<std::int16_t>(count), .first_layer = layer});
 }
 
-void fill_chunks(const Run& run, StepProgram& program) {
-  std::vector<BlockVariant> variants;
+}  // namespace
+
+ChunkPlan plan_chunks(const Run& run) {
+  ChunkPlan plan;
+  plan.chunks.reserve(run.layout.chunks.size());
   std::vector<int> before(static_cast<std::size_t>(run.layout.pp), 0);
   const int first_stage = run.layout.stage_of_chunk(0);
   for (std::size_t c = 0; c < run.layout.chunks.size(); ++c) {
@@ -75,21 +77,24 @@ void fill_chunks(const Run& run, StepProgram& program) {
     // The first of the other blocks that use the token table holds a copy of it.
     const bool copies = chunk.stage != first_stage;
     const auto end = [&](BlockKind kind, bool holds) {
-      return block_index(run, program, variants, {.kind = kind, .holds_embedding = holds});
+      return block_index(plan.variants, {.kind = kind, .holds_embedding = holds});
     };
     int& position = before[static_cast<std::size_t>(chunk.stage)];
     if (part.embedding) append(chunk, end(BlockKind::embedding, false), -1);
     for (int i = 0; i < part.layers; ++i) {
       const int layer = part.first_layer + i;
-      append(chunk, block_index(run, program, variants, layer_variant(run, layer, i, position++)), layer);
+      append(chunk, block_index(plan.variants, layer_variant(run, layer, i, position++)), layer);
     }
     if (part.mtp > 0)
-      append(chunk, block_index(run, program, variants, mtp_variant(run, copies)),
-             static_cast<int>(run.model.layers.size()), part.mtp);
+      append(chunk, block_index(plan.variants, mtp_variant(run, copies)), static_cast<int>(run.model.layers.size()),
+             part.mtp);
     if (part.loss) append(chunk, end(BlockKind::head, copies && part.mtp == 0), -1);
-    program.chunks.push_back(std::move(chunk));
+    plan.chunks.push_back(std::move(chunk));
   }
+  return plan;
 }
+
+namespace {
 
 Op pipeline_send(const Run& run) {
   const Layout& l = run.layout;
@@ -119,16 +124,21 @@ bool shares_embedding(const Run& run) {
 
 }  // namespace
 
-StepProgram lower(const Run& run) {
-  StepProgram program;
+void begin_layout(const Run& run, StepProgram& program) {
   program.layout = run.layout;
   program.traits = run.traits;
-  program.blocks.reserve(8);
-  program.chunks.reserve(run.layout.chunks.size());
   fill_groups(program);
-  fill_chunks(run, program);
   program.send = pipeline_send(run);
   program.ends_share_embedding = shares_embedding(run);
+}
+
+StepProgram lower(const Run& run) {
+  StepProgram program;
+  ChunkPlan plan = plan_chunks(run);
+  program.blocks.reserve(plan.variants.size());
+  for (const BlockVariant& variant : plan.variants) program.blocks.push_back(build_block(run, variant));
+  program.chunks = std::move(plan.chunks);
+  begin_layout(run, program);
   lower_data_parallel(run, program);
   lower_stages(run, program);
   return program;

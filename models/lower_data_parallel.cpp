@@ -2,7 +2,7 @@
 #include <string_view>
 #include <vector>
 
-#include "models/lower_stages.h"
+#include "models/lower_layout.h"
 
 namespace models {
 namespace {
@@ -125,9 +125,17 @@ void reduce_behind_mtp(StepProgram& program) {
   }
 }
 
+/// As finish_block left it.
+void forget(Block& block) {
+  block.gather.clear();
+  block.reduce.clear();
+  block.gathered = block.whole_gradients = block.late_gradients = block.shared_gradients = {};
+}
+
 }  // namespace
 
 void lower_data_parallel(const Run& run, StepProgram& program) {
+  for (Block& block : program.blocks) forget(block);
   const bool fsdp = run.layout.fsdp > 0;
   const bool zero1 = run.layout.zero == Zero::optimizer;
   program.data_parallel = timing(run);

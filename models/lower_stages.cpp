@@ -1,7 +1,6 @@
-#include "models/lower_stages.h"
-
 #include <algorithm>
 
+#include "models/lower_layout.h"
 #include "models/numerics.h"
 
 namespace models {
@@ -147,6 +146,10 @@ void fill_late_gradients(const Run& run, StepProgram& program) {
 void lower_stages(const Run& run, StepProgram& program) {
   if (run.layout.fsdp > 0) fill_late_gradients(run, program);
   program.stages.resize(static_cast<std::size_t>(run.layout.pp));
+  for (StageProgram& stage : program.stages) {  // memory of the layout before stays allocated
+    stage.chunks.clear();
+    stage.optimizer.clear();
+  }
   for (std::size_t c = 0; c < program.chunks.size(); ++c)
     program.stages[static_cast<std::size_t>(program.chunks[c].stage)].chunks.push_back(static_cast<int>(c));
   for (StageProgram& stage : program.stages) {

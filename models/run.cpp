@@ -95,41 +95,9 @@ void start_numerics(Run& run) {
   }
 }
 
-void finish_numerics(RunDraft& draft) {
-  Run& run = draft.run;
-  Traits& traits = run.traits;
-  if (draft.stack.grads_in_reduce_dtype && draft.reduce_dtype_stated && !draft.grad_dtype_stated) {
-    traits.grad_dtype = traits.grad_reduce_dtype;
-  }
-  const bool usual = run.precision == Precision::fp8_cs || run.precision == Precision::mxfp8;
-  if (quantised(run.precision) && draft.quantised_gather.value_or(draft.stack.quantised_gather && usual)) {
-    traits.param_gather_dtype = matmul_type(run.precision);
-  }
-  const hw::DType storage = storage_type(run.precision);
-  if (storage == hw::DType::fp32 || storage == hw::DType::fp64) {
-    // Nothing is kept narrower than what is computed with, and weights are their own master copy.
-    traits.param_dtype = traits.grad_dtype = traits.grad_reduce_dtype = traits.param_gather_dtype = storage;
-    traits.moment_dtype = storage;
-    traits.master_weights = false;
-  }
-}
-
-/// Overlaps that a stack turns on only where the layout has something to overlap.
-void finish_overlap(RunDraft& draft) {
-  const Layout& layout = draft.run.layout;
-  Traits& traits = draft.run.traits;
-  const Precision precision = draft.run.precision;
-  if (layout.tp == 1 || !layout.sp) traits.tp_overlap = false;
-  if (!draft.tp_overlap_stated && precision == Precision::nvfp4) traits.tp_overlap = false;
-  if (!draft.p2p_overlap_stated && layout.vp == 1) traits.p2p_overlap = false;
-  // Megatron asserts it: stages of one chunk would wait for each other's merged passes in turn.
-  if (traits.ep_overlap && layout.pp > 1 && layout.schedule != Schedule::interleaved) {
-    traits.ep_overlap = false;
+void say_overlap(RunDraft& draft, bool wanted_ep_overlap) {
+  if (wanted_ep_overlap && !draft.run.traits.ep_overlap)
     draft.assume("expert exchanges are not overlapped: with pp > 1 that needs vp > 1");
-  }
-  const bool gathers_early = layout.dp > 1 && layout.pp > 1 && layout.vp > 1 && precision != Precision::mxfp8 &&
-                             precision != Precision::nvfp4 && !traits.muon;
-  if (!draft.optimizer_overlap_stated && !gathers_early) traits.optimizer_overlap = false;
 }
 
 void read_open_objects(RunDraft& draft) {
@@ -163,6 +131,7 @@ void read_measurement(const Node& node, Run& run) {
                        std::to_string(layout.seq_len) + "/" + run.release;
 }
 
+/// All that does not depend on the layout, but for numerics that the layout's keys may state.
 RunDraft start_draft(const Node& node, Library& library, bool with_measured) {
   Run run;
   read_identity(node, with_measured, run);
@@ -186,7 +155,40 @@ RunDraft start_draft(const Node& node, Library& library, bool with_measured) {
 
 }  // namespace
 
-Run parse_run(const Node& node, Library& library, bool with_measured) {
+void settle_overlap(const RunDraft& draft, Run& run) {
+  const Layout& layout = run.layout;
+  const Traits& wanted = draft.run.traits;
+  const Precision precision = run.precision;
+  const bool narrowest = !draft.tp_overlap_stated && precision == Precision::nvfp4;
+  run.traits.tp_overlap = wanted.tp_overlap && layout.tp > 1 && layout.sp && !narrowest;
+  run.traits.p2p_overlap = wanted.p2p_overlap && (draft.p2p_overlap_stated || layout.vp > 1);
+  // Megatron asserts it: stages of one chunk would wait for each other's merged passes in turn.
+  run.traits.ep_overlap = wanted.ep_overlap && (layout.pp == 1 || layout.schedule == Schedule::interleaved);
+  const bool gathers_early = layout.dp > 1 && layout.pp > 1 && layout.vp > 1 && precision != Precision::mxfp8 &&
+                             precision != Precision::nvfp4 && !wanted.muon;
+  run.traits.optimizer_overlap = wanted.optimizer_overlap && (draft.optimizer_overlap_stated || gathers_early);
+}
+
+void finish_numerics(RunDraft& draft) {
+  Run& run = draft.run;
+  Traits& traits = run.traits;
+  if (draft.stack.grads_in_reduce_dtype && draft.reduce_dtype_stated && !draft.grad_dtype_stated) {
+    traits.grad_dtype = traits.grad_reduce_dtype;
+  }
+  const bool usual = run.precision == Precision::fp8_cs || run.precision == Precision::mxfp8;
+  if (quantised(run.precision) && draft.quantised_gather.value_or(draft.stack.quantised_gather && usual)) {
+    traits.param_gather_dtype = matmul_type(run.precision);
+  }
+  const hw::DType storage = storage_type(run.precision);
+  if (storage == hw::DType::fp32 || storage == hw::DType::fp64) {
+    // Nothing is kept narrower than what is computed with, and weights are their own master copy.
+    traits.param_dtype = traits.grad_dtype = traits.grad_reduce_dtype = traits.param_gather_dtype = storage;
+    traits.moment_dtype = storage;
+    traits.master_weights = false;
+  }
+}
+
+RunDraft open_draft(const Node& node, Library& library, bool with_measured) {
   check_keys(node, with_measured);
   RunDraft draft = start_draft(node, library, with_measured);
   read_open_objects(draft);
@@ -194,11 +196,18 @@ Run parse_run(const Node& node, Library& library, bool with_measured) {
   finish_lora(draft);
   read_recompute(draft);
   read_cuda_graph(draft);
+  return draft;
+}
+
+Run parse_run(const Node& node, Library& library, bool with_measured) {
+  RunDraft draft = open_draft(node, library, with_measured);
   read_layout(draft);
   check_layout(draft);
   place_stages(draft);
   finish_numerics(draft);
-  finish_overlap(draft);
+  const bool wanted_ep_overlap = draft.run.traits.ep_overlap;
+  settle_overlap(draft, draft.run);
+  say_overlap(draft, wanted_ep_overlap);
   if (with_measured) read_measurement(node, draft.run);
   return std::move(draft.run);
 }

@@ -80,4 +80,8 @@ void refuse(const hw::Node& node, std::string_view key, const std::string& rule)
   throw hw::InputError(node.file() + ": " + node.pointer() + "/" + std::string(key) + ": " + rule + ", got nothing");
 }
 
+void insist(const hw::Node& node, const std::optional<Refusal>& refused) {
+  if (refused) refuse(node, refused->key, refused->rule);
+}
+
 }  // namespace models

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "hw/node.h"
+#include "models/layout_rules.h"
 #include "models/run.h"
 
 /// Parts of parse_run, not for other users: each reads its keys of one run description into a draft.
@@ -64,10 +65,23 @@ void read_lora(const hw::Node& lora, RunDraft& draft);  ///< of `optimizer` or `
 void read_recompute(RunDraft& draft);
 void read_cuda_graph(RunDraft& draft);
 
+// run.cpp
+/// All of a description but its layout. `node` must outlive the draft.
+RunDraft open_draft(const hw::Node& node, Library& library, bool with_measured);
+void finish_numerics(RunDraft& draft);  ///< what follows from the formats that several keys state
+/// Overlaps that a stack, or a run, turns on only where the layout has something to overlap.
+void settle_overlap(const RunDraft& draft, Run& run);
+
 // run_layout.cpp: sizes, batch, sharding, schedule, stages; run_checks.cpp: whether the model and the system allow them
 void read_layout(RunDraft& draft);
+void read_node_size(RunDraft& draft);
+void read_sequence(RunDraft& draft);
 void place_stages(RunDraft& draft);
 void check_layout(const RunDraft& draft);
+
+// place_layers.cpp: where a run's layers lie that states no layout of its stages
+/// Places the layers of `run` as the draft says; sets Traits::count_ends_in_split.
+std::optional<Refusal> place_layers(const RunDraft& draft, Run& run);
 
 // run_measured.cpp
 Measured read_measured(const hw::Node& measured);
@@ -83,5 +97,6 @@ void state_zero(const hw::Node& key, Zero zero, RunDraft& draft);
 
 /// Refuses the value of `key`, or that it is not given.
 [[noreturn]] void refuse(const hw::Node& node, std::string_view key, const std::string& rule);
+void insist(const hw::Node& node, const std::optional<Refusal>& refused);  ///< refuses if there is a refusal
 
 }  // namespace models

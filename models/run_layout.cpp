@@ -1,9 +1,9 @@
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
 
+#include "models/layout_rules.h"
 #include "models/run_draft.h"
 
 namespace models {
@@ -22,13 +22,7 @@ void read_sizes(RunDraft& draft) {
   const Node& node = draft.node;
   Layout& layout = draft.run.layout;
   layout.gpus = node.at("gpus").positive_int();
-  const hw::Cluster& cluster = draft.run.cluster;
-  const int most = std::max(cluster.gpus_per_node, cluster.nvlink_domain);
-  layout.gpus_per_node = cluster.gpus_per_node;
-  if (const auto per_node = node.find("gpus_per_node")) {
-    layout.gpus_per_node = per_node->positive_int();
-    if (layout.gpus_per_node > most) per_node->fail("must be at most " + text(most) + " on system " + cluster.name);
-  }
+  read_node_size(draft);
   layout.tp = size_or_one(node, "tp");
   layout.pp = size_or_one(node, "pp");
   layout.vp = size_or_one(node, "vp");
@@ -42,20 +36,16 @@ void read_sizes(RunDraft& draft) {
   layout.sp = *draft.sequence_parallel;
 }
 
+std::string sizes_text(const Layout& layout) { return text(layout.tp) + "*" + text(layout.cp) + "*" + text(layout.pp); }
+
 void derive_dp(RunDraft& draft) {
   const Node& node = draft.node;
   Layout& layout = draft.run.layout;
-  // Each size is below 2^31: divide step by step, a product could overflow.
-  const std::string sizes = text(layout.tp) + "*" + text(layout.cp) + "*" + text(layout.pp);
-  std::int64_t rest = layout.gpus;
-  for (const int size : {layout.tp, layout.cp, layout.pp}) {
-    if (rest % size != 0) node.at("gpus").fail("must be a multiple of tp*cp*pp = " + sizes);
-    rest /= size;
-  }
-  layout.dp = static_cast<int>(rest);
+  insist(node, divide_gpus(layout));
   const auto stated = node.find("dp");
   if (stated && stated->positive_int() != layout.dp) {
-    stated->fail("must be gpus/(tp*cp*pp) = " + text(layout.gpus) + "/(" + sizes + ") = " + text(layout.dp));
+    stated->fail("must be gpus/(tp*cp*pp) = " + text(layout.gpus) + "/(" + sizes_text(layout) +
+                 ") = " + text(layout.dp));
   }
 }
 
@@ -66,12 +56,18 @@ void shard_by_default(RunDraft& draft) {
   if (wanted) draft.assume("fsdp not stated: parameters are sharded over dp*cp = " + text(layout.fsdp) + " GPUs");
 }
 
+/// A stage that there is not counts as 3 or 0 of the wrong kind of sharding, which is refused.
+Zero zero_stage(const Node& zero, bool sharded) {
+  const int stage = zero.non_negative_int();
+  if (stage > 3) return sharded ? Zero::ddp : Zero::parameters;
+  return static_cast<Zero>(stage);
+}
+
 void read_fsdp_zero(const std::optional<Node>& zero, RunDraft& draft) {
   Layout& layout = draft.run.layout;
   if (zero) {
-    const int stage = zero->non_negative_int();
-    if (stage != 2 && stage != 3) zero->fail("must be 2 (kept gathered) or 3 (reshard after forward) with fsdp > 0");
-    layout.zero = stage == 2 ? Zero::gradients : Zero::parameters;
+    layout.zero = zero_stage(*zero, true);
+    insist(draft.node, refused_sharding(layout));
     if (draft.zero && *draft.zero != layout.zero) zero->fail("must agree with " + draft.zero_from);
     return;
   }
@@ -85,10 +81,8 @@ void read_fsdp_zero(const std::optional<Node>& zero, RunDraft& draft) {
 void read_replicated_zero(const std::optional<Node>& zero, RunDraft& draft) {
   Layout& layout = draft.run.layout;
   if (zero) {
-    const int stage = zero->non_negative_int();
-    if (stage > 1) zero->fail("must be 1 (distributed optimizer) or 0 with fsdp 0; stages 2 and 3 need fsdp > 0");
-    layout.zero = stage == 1 ? Zero::optimizer : Zero::ddp;
-    return;
+    layout.zero = zero_stage(*zero, false);
+    return insist(draft.node, refused_sharding(layout));
   }
   const bool distributed = draft.distributed_optimizer.value_or(draft.run.traits.distributed_optimizer);
   layout.zero = distributed ? Zero::optimizer : Zero::ddp;
@@ -103,8 +97,7 @@ void read_sharding(RunDraft& draft) {
   Layout& layout = draft.run.layout;
   if (const auto fsdp = node.find("fsdp")) {
     layout.fsdp = fsdp->non_negative_int();
-    const std::int64_t group = std::int64_t{layout.dp} * layout.cp;
-    if (layout.fsdp > 0 && group % layout.fsdp != 0) fsdp->fail("must divide dp*cp = " + text(group));
+    insist(node, refused_shard_group(layout));
   } else {
     shard_by_default(draft);
   }
@@ -117,8 +110,6 @@ void read_sharding(RunDraft& draft) {
   draft.run.traits.distributed_optimizer = layout.zero == Zero::optimizer;
 }
 
-constexpr const char* kScheduleNames[] = {"1f1b", "interleaved", "gpipe", "zb-1p", "zb-2p", "zb-v"};
-
 void read_schedule(RunDraft& draft) {
   const Node& node = draft.node;
   Layout& layout = draft.run.layout;
@@ -130,15 +121,7 @@ void read_schedule(RunDraft& draft) {
     draft.half_memory_schedule |= stated->text().ends_with('*');
   }
   layout.schedule = draft.schedule.value_or(layout.vp > 1 ? Schedule::interleaved : Schedule::one_f_one_b);
-  const std::string name = kScheduleNames[static_cast<int>(layout.schedule)];
-  if (layout.vp > 1 && layout.pp == 1) refuse(node, "vp", "needs pp > 1");
-  if (layout.schedule == Schedule::zb_v) {
-    if (layout.vp != 2) refuse(node, "vp", "must be 2 with schedule zb-v");
-  } else if (layout.schedule == Schedule::interleaved) {
-    if (layout.vp == 1) refuse(node, "vp", "must be > 1 with schedule interleaved");
-  } else if (layout.vp > 1) {
-    refuse(node, "vp", "must be 1 with schedule " + name);
-  }
+  insist(node, refused_schedule(layout));
   if (draft.half_memory_schedule) {
     draft.assume("schedule ZB-2p* is laid out as zb-2p; its memory limit (half of ZB-2p's) follows from the batch");
   }
@@ -165,11 +148,8 @@ void read_flushes(RunDraft& draft) {
     if (one_flush) local = per_rank;
     draft.assume("lbs not stated: " + text(local) + " sequences per pipeline flush");
   }
-  if (local == 0) return;
-  const std::string key = stated ? "lbs" : "overlap";
-  if (local % layout.mbs != 0) refuse(node, key, "must give a local batch that mbs (" + text(layout.mbs) + ") divides");
-  if (per_rank % local != 0) refuse(node, key, "must give a local batch that divides gbs/dp = " + text(per_rank));
-  if (layout.pp > 1) layout.flushes = per_rank / local;
+  const auto refused = divide_into_flushes(local, layout);
+  if (refused) refuse(node, stated ? "lbs" : "overlap", refused->rule);
   draft.local_batch = local;
 }
 
@@ -195,49 +175,18 @@ void check_flushes(const RunDraft& draft) {
   }
 }
 
-/// Counts of a microbatch's tokens, times experts and their shards, must fit 63 bits.
-constexpr std::int64_t kMostTokens = std::int64_t{1} << 32;
-
-/// A model with learned positions is built with as many as the run needs.
-void read_sequence(RunDraft& draft) {
-  Model& model = draft.run.model;
-  const Node stated = draft.node.at("seq_len");
-  const std::int64_t seq_len = draft.run.layout.seq_len = stated.positive_int64();
-  if (seq_len > kMostTokens / draft.run.layout.mbs) {
-    stated.fail("must give at most " + text(kMostTokens) + " tokens a microbatch (mbs is " +
-                text(draft.run.layout.mbs) + ")");
-  }
-  if (model.position != Position::learned || seq_len <= model.learned_positions) return;
-  draft.assume("the table of " + text(model.learned_positions) + " learned positions grows to seq_len");
-  model.learned_positions = seq_len;
-}
-
 void read_batch(RunDraft& draft) {
   const Node& node = draft.node;
   Layout& layout = draft.run.layout;
   layout.gbs = node.at("gbs").positive_int();
   layout.mbs = node.at("mbs").positive_int();
+  layout.seq_len = node.at("seq_len").positive_int64();
+  insist(node, refused_tokens(layout));
   read_sequence(draft);
-  const std::int64_t samples = std::int64_t{layout.mbs} * layout.dp;
-  if (layout.gbs % samples != 0) {
-    node.at("gbs").fail("must be a multiple of mbs*dp = " + text(layout.mbs) + "*" + text(layout.dp));
-  }
-  layout.microbatches = static_cast<int>(layout.gbs / samples);
+  insist(node, divide_batch(layout));
   read_flushes(draft);
   check_accumulation(draft);
   check_flushes(draft);
-}
-
-/// Schedules are laid out task by task: as many take about a second.
-constexpr std::int64_t kMostTasks = std::int64_t{1} << 21;
-
-void check_schedule_size(const RunDraft& draft) {
-  const Layout& layout = draft.run.layout;
-  const std::int64_t microbatches = layout.microbatches / layout.flushes, stages = std::int64_t{layout.pp} * layout.vp;
-  if (microbatches <= kMostTasks / stages) return;
-  draft.node.at("gbs").fail("must give at most " + text(kMostTasks) +
-                            " microbatches times stages (pp*vp) a flush, gives " + text(microbatches) + "*" +
-                            text(stages));
 }
 
 void place_stated(RunDraft& draft) {
@@ -253,38 +202,38 @@ void place_stated(RunDraft& draft) {
   }
 }
 
-/// With the ends counted as the run says: Megatron asserts that this divides.
-void place_counted(RunDraft& draft) {
-  Run& run = draft.run;
-  const int stages = run.layout.pp * run.layout.vp;
-  const int ends = static_cast<int>(draft.count_embedding) + static_cast<int>(draft.count_loss);
-  const int slots = static_cast<int>(run.model.layers.size()) + ends;
-  if (slots % stages != 0) {
-    refuse(draft.node, "pp",
-           "must, times vp, divide the layers and the counted ends (" + text(slots) + "), is " + text(stages));
-  }
-  run.layout.chunks = split_stages(run.model, stages, draft.count_embedding, draft.count_loss);
-}
-
-void place_by_stack(RunDraft& draft) {
-  Run& run = draft.run;
-  const int layers = static_cast<int>(run.model.layers.size());
-  const int stages = run.layout.pp * run.layout.vp;
-  const bool ends_divide = layers % stages != 0 && (layers + 2) % stages == 0;
-  const bool is_megatron = draft.stack.stage_split == StageSplit::megatron || run.traits.count_ends_in_split;
-  const bool count_ends = stages > 1 && ends_divide && is_megatron;
-  if (!count_ends && stages > layers) {
-    refuse(draft.node, "pp", "must, times vp, be at most the model's " + text(layers) + " layers, is " + text(stages));
-  }
-  run.layout.chunks = split_stages(run.model, stages, count_ends);
-  run.traits.count_ends_in_split = count_ends;
+void say_placement(RunDraft& draft) {
+  const Layout& layout = draft.run.layout;
+  const int layers = static_cast<int>(draft.run.model.layers.size()), stages = layout.pp * layout.vp;
   if (layers % stages == 0) return;
-  draft.assume(count_ends ? "stage layout not stated: embedding and loss count as one layer each"
-                          : "stage layout not stated: the first " + text(layers % stages) + " of " + text(stages) +
-                                " stages hold one layer more");
+  draft.assume(draft.run.traits.count_ends_in_split
+                   ? "stage layout not stated: embedding and loss count as one layer each"
+                   : "stage layout not stated: the first " + text(layers % stages) + " of " + text(stages) +
+                         " stages hold one layer more");
 }
 
 }  // namespace
+
+void read_node_size(RunDraft& draft) {
+  const Node& node = draft.node;
+  Layout& layout = draft.run.layout;
+  const hw::Cluster& cluster = draft.run.cluster;
+  const int most = std::max(cluster.gpus_per_node, cluster.nvlink_domain);
+  layout.gpus_per_node = cluster.gpus_per_node;
+  if (const auto per_node = node.find("gpus_per_node")) {
+    layout.gpus_per_node = per_node->positive_int();
+    if (layout.gpus_per_node > most) per_node->fail("must be at most " + text(most) + " on system " + cluster.name);
+  }
+}
+
+/// A model with learned positions is built with as many as the run needs.
+void read_sequence(RunDraft& draft) {
+  Model& model = draft.run.model;
+  const std::int64_t seq_len = draft.run.layout.seq_len = draft.node.at("seq_len").positive_int64();
+  if (model.position != Position::learned || seq_len <= model.learned_positions) return;
+  draft.assume("the table of " + text(model.learned_positions) + " learned positions grows to seq_len");
+  model.learned_positions = seq_len;
+}
 
 void read_layout(RunDraft& draft) {
   read_sizes(draft);
@@ -295,16 +244,11 @@ void read_layout(RunDraft& draft) {
 }
 
 void place_stages(RunDraft& draft) {
-  const std::int64_t stages = std::int64_t{draft.run.layout.pp} * draft.run.layout.vp;
-  if (stages > static_cast<std::int64_t>(draft.run.model.layers.size()) + 3) {  // E, m and L may have stages
-    refuse(draft.node, "pp",
-           "must, times vp, be at most the model's " + text(static_cast<std::int64_t>(draft.run.model.layers.size())) +
-               " layers, is " + text(stages));
-  }
-  check_schedule_size(draft);
+  insist(draft.node, refused_stages(draft.run.model, draft.run.layout));
+  insist(draft.node, refused_schedule_size(draft.run.layout));
   if (!draft.stage_layout.empty()) return place_stated(draft);
-  if (draft.count_embedding || draft.count_loss) return place_counted(draft);
-  place_by_stack(draft);
+  insist(draft.node, place_layers(draft, draft.run));
+  if (!draft.count_embedding && !draft.count_loss) say_placement(draft);
 }
 
 }  // namespace models

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <variant>
 
+#include "sim/coalesce.h"
+
 namespace sim {
 namespace {
 
@@ -66,8 +68,6 @@ PricedBlock price_block(const CostModel& model, const models::Block& block) {
   PricedBlock priced;
   priced.forward = price_list(model, block, block.forward);
   priced.backward = price_list(model, block, block.backward);
-  priced.gather = price_list(model, block, block.gather);
-  priced.reduce = price_list(model, block, block.reduce);
   priced.forward.output = last_writer(block.forward, block.output);
   priced.backward.output = last_writer(block.backward, gradient_of_input(block));
   priced.exchange = std::ranges::any_of(
@@ -99,9 +99,18 @@ OpSums PricedList::all() const {
 PricedProgram::PricedProgram(const CostModel& cost_model) : model(cost_model) {
   blocks.reserve(program().blocks.size());
   for (const models::Block& block : program().blocks) blocks.push_back(price_block(model, block));
+  price_data_parallel();
   sharing = {.nvlink_sm_share = model.efficiency().nvlink_sm_share, .nic_sm_share = model.efficiency().nic_sm_share};
-  sharded = program().layout.fsdp > 1;
   copies = std::ranges::any_of(program().blocks, [](const models::Block& block) { return block.offloaded.value > 0; });
+}
+
+void PricedProgram::price_data_parallel() {
+  sharded = program().layout.fsdp > 1;
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    const models::Block& block = program().blocks[i];
+    blocks[i].gather = price_list(model, block, block.gather);
+    blocks[i].reduce = price_list(model, block, block.reduce);
+  }
 }
 
 int LaneBuilder::add_list(const PricedList& list, int after, int gathered, models::Phase kind) {
@@ -114,6 +123,10 @@ int LaneBuilder::add_list(const PricedList& list, int after, int gathered, model
     const PlayedOp& alone = list.ops[i];
     PlayedOp& op = ops_.emplace_back(alone);
     op.host = host_factor_ * op.host;
+    if (host_owed_.value > 0) {
+      if (!op.sync) op.host += host_owed_;
+      host_owed_ = {};
+    }
     if (alone.needs.empty()) {
       // What comes back from the host is fetched while the block before still runs.
       const int output_before = op.stream == Stream::copy ? earlier : after;
@@ -130,6 +143,7 @@ int LaneBuilder::add_list(const PricedList& list, int after, int gathered, model
     origins_.push_back(here_);
   }
   before_ = after;
+  if (list.host_after.value > 0) host_owed_ = list.host_after;
   if (kind != models::Phase::weight_grad) work_.add(list.work[0]);
   if (kind != models::Phase::input_grad && list.splits) work_.add(list.work[1]);
   return output;
@@ -144,11 +158,26 @@ int LaneBuilder::add_gather(std::span<const std::int16_t> blocks, int position, 
   return static_cast<int>(ops_.size()) - 1;
 }
 
+void PricedProgram::join() {
+  for (PricedBlock& block : blocks) {
+    block.joined_forward = coalesced(block.forward);
+    block.joined_backward = coalesced(block.backward);
+  }
+  joined = true;
+}
+
+/// Two lanes, whose host time differs, are built of the ops as they are.
+const PricedList& LaneBuilder::list(const PricedBlock& block, models::Phase kind) const {
+  const bool joined = priced_.joined && host_factor_ == 1;
+  if (kind == models::Phase::forward) return joined ? block.joined_forward : block.forward;
+  return joined && kind == models::Phase::backward ? block.joined_backward : block.backward;
+}
+
 void LaneBuilder::reserve(std::span<const std::int16_t> blocks, models::Phase kind) {
   std::size_t total = ops_.size(), longest = 0;
   for (const std::int16_t id : blocks) {
     const PricedBlock& block = priced_.blocks[at(id)];
-    const PricedList& list = kind == models::Phase::forward ? block.forward : block.backward;
+    const PricedList& list = this->list(block, kind);
     total += list.ops.size() + block.gather.ops.size() + block.reduce.ops.size();
     longest = std::max(longest, list.ops.size());
   }
@@ -175,7 +204,7 @@ void LaneBuilder::add_pass(std::span<const std::int16_t> blocks, models::Phase k
     here_ = {.position = static_cast<std::int16_t>(i),
              .list = forward ? models::OpList::forward : models::OpList::backward,
              .op = 0};
-    const int mine = add_list(forward ? block.forward : block.backward, output, gathered, kind);
+    const int mine = add_list(list(block, kind), output, gathered, kind);
     if (mine >= 0 && kind != models::Phase::weight_grad) output = mine;
     if (reduce && !block.reduce.ops.empty()) {
       here_.list = models::OpList::reduce;
@@ -208,6 +237,23 @@ void PassCost::add(const PassCost& other, double times) {
   tail += times * other.tail;
   parts.add(other.parts, times);
   work.add(other.work, times);
+}
+
+ChunkPasses passes_of(const ChunkCost& cost) {
+  const auto time = [](const PassCost& pass) { return PassTime{pass.time, pass.tail}; };
+  return {.forward = time(cost.forward),
+          .backward = time(cost.backward),
+          .input_grad = time(cost.input_grad),
+          .weight_grad = time(cost.weight_grad),
+          .first_forward = time(cost.first_forward),
+          .last_backward = time(cost.last_backward),
+          .merged = time(cost.merged)};
+}
+
+ChunkTable passes_of(const ChunkCosts& costs) {
+  ChunkTable table{.distinct = {}, .index = costs.index};
+  for (const ChunkCost& cost : costs.distinct) table.distinct.push_back(passes_of(cost));
+  return table;
 }
 
 double data_parallel_time(const PricedProgram& priced, const models::ChunkProgram& chunk, models::Phase kind,

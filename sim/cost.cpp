@@ -23,11 +23,15 @@ bool routes_tokens(models::Module module) {
 
 CostModel::CostModel(const models::StepProgram& program, const hw::Cluster& cluster, const hw::Efficiency& efficiency)
     : program_(program), cluster_(cluster), efficiency_(efficiency) {
-  for (std::size_t i = 0; i < places_.size(); ++i) places_[i] = place(program.groups[i], cluster);
+  place_groups();
   const double factor = efficiency.host_op_factor * (cluster.grace ? efficiency.grace_host_factor : 1);
   const bool dispatched = program.traits.dtensor && program.layout.tp > 1 && !program.traits.compiled;
   per_host_op_ = (factor * (dispatched ? efficiency.dtensor_host_factor : 1)) *
                  hw::microseconds(program.traits.host_op_us);
+}
+
+void CostModel::place_groups() {
+  for (std::size_t i = 0; i < places_.size(); ++i) places_[i] = place(program_.groups[i], cluster_);
 }
 
 Price CostModel::price(const models::Block& block, const models::Op& op) const {

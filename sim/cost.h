@@ -11,11 +11,15 @@
 namespace sim {
 
 /// Prices ops of one program on one machine. A pure function of its three references: no clock, file, log or cache.
-/// The program's groups must be set before, because their places on the machine are worked out once. Formulas:
+/// The program's groups must be set before, because their places on the machine are worked out once: again by
+/// place_groups(). Formulas:
 /// docs/cost_model.md and the headers *_cost.h.
 class CostModel {
  public:
   CostModel(const models::StepProgram& program, const hw::Cluster& cluster, const hw::Efficiency& efficiency);
+
+  /// To be called where the program's groups have changed.
+  void place_groups();
 
   Price price(const models::Block& block, const models::Op& op) const;
   /// Host time to issue the op (0 inside a graph): op.host_ops at the stack's time per framework op, more on Grace.

@@ -75,4 +75,9 @@ struct PipelineCost {
 ///                                            interleaved chunks that all differ at random by up to 2x.
 PipelineCost pipeline_formula(const models::Layout& layout, const PipelineTimes& times, int microbatches);
 
+/// The same with plans that are kept from call to call (sim/pipeline_plan.h).
+class PipelinePlans;
+PipelineCost pipeline_formula(const models::Layout& layout, const PipelineTimes& times, int microbatches,
+                              PipelinePlans& plans);
+
 }  // namespace sim

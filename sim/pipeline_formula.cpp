@@ -9,7 +9,7 @@
 #include "models/layout.h"
 #include "models/schedule.h"
 #include "sim/pipeline.h"
-#include "sim/pipeline_player.h"
+#include "sim/pipeline_plan.h"
 
 namespace sim {
 
@@ -133,17 +133,28 @@ struct ShortPlay {
 };
 
 /// The last stage's cool-down is the shortest: its last chunk's backwards are steady but for the last group.
-/// Zero-bubble schedules repeat on the first stage until its last forward.
-ShortPlay play(const Layout& layout, const PipelineTimes& times, int microbatches, int group, int window) {
-  auto orders = models::pipeline_schedule(layout, microbatches, phase_times(times), times.merge_ep);
-  PipelinePlayer player(layout, orders, times);
-  player.run(nullptr);
+ShortPlay play(const Layout& layout, const PipelineTimes& times, int microbatches, int group, int window,
+               PipelinePlans& plans) {
+  const PipelinePlan& plan = plans.of(layout, microbatches, times.merge_ep);
+  PipelinePlayer& player = plans.player();
+  player.play(layout, plan, times);
   ShortPlay result{{{player.makespan()}, {player.longest_span()}, {}}, 0};
-  const bool split = splits_backward(layout.schedule);
-  const int chunk = static_cast<int>(times.chunks.size()) - 1, later = microbatches - (split ? 0 : group) - 1;
-  const auto end = [&](int i) { return split ? player.forward_end(0, i) : player.backward_end(chunk, i); };
+  const int chunk = static_cast<int>(times.chunks.size()) - 1, later = microbatches - group - 1;
+  const auto end = [&](int i) { return player.end(plan.backward_id(chunk, i)); };
   if (later >= window) result.period = (end(later) - end(later - window)) / window;
-  if (split) result.cost.orders = std::move(orders);
+  return result;
+}
+
+/// Zero-bubble schedules are laid out for these times, and repeat on the first stage until its last forward.
+ShortPlay play_zero_bubble(const Layout& layout, const PipelineTimes& times, int microbatches, int window) {
+  auto orders = models::pipeline_schedule(layout, microbatches, phase_times(times), times.merge_ep);
+  const PipelinePlan plan(layout, orders, times.merge_ep);
+  PipelinePlayer player;
+  player.play(layout, plan, times);
+  ShortPlay result{{{player.makespan()}, {player.longest_span()}, std::move(orders)}, 0};
+  const int later = microbatches - 1;
+  const auto end = [&](int i) { return player.end(plan.forward_id(0, i)); };
+  if (later >= window) result.period = (end(later) - end(later - window)) / window;
   return result;
 }
 
@@ -157,8 +168,8 @@ PipelineCost lengthened(ShortPlay shorter, double by) {
 /// Of uneven stages the slowest makes itself felt at all others only after many microbatches.
 PipelineCost zero_bubble_cost(const Layout& layout, const PipelineTimes& times, int microbatches) {
   const int played = std::max(12 * layout.pp, 96);
-  if (microbatches <= played) return play(layout, times, microbatches, layout.pp, 1).cost;
-  ShortPlay shorter = play(layout, times, played, layout.pp, played / 3);
+  if (microbatches <= played) return play_zero_bubble(layout, times, microbatches, 1).cost;
+  ShortPlay shorter = play_zero_bubble(layout, times, played, played / 3);
   const double period = std::max(shorter.period, slowest_stage(layout, times));
   return lengthened(std::move(shorter), period * (microbatches - played));
 }
@@ -179,17 +190,23 @@ models::PhaseTimes phase_times(const PipelineTimes& times) {
 }
 
 PipelineCost pipeline_formula(const Layout& layout, const PipelineTimes& times, int microbatches) {
+  PipelinePlans plans;
+  return pipeline_formula(layout, times, microbatches, plans);
+}
+
+PipelineCost pipeline_formula(const Layout& layout, const PipelineTimes& times, int microbatches,
+                              PipelinePlans& plans) {
   if (const auto exact = closed_form(layout, times, microbatches)) return {{*exact}, {*exact}, {}};
   if (splits_backward(layout.schedule)) return zero_bubble_cost(layout, times, microbatches);
   const int played_groups = std::max(4, 32 / layout.pp);  // short pipelines take more rounds to settle, and cost less
   const int groups = microbatches / layout.pp;
-  if (groups <= played_groups) return play(layout, times, microbatches, layout.pp, 1).cost;
+  if (groups <= played_groups) return play(layout, times, microbatches, layout.pp, 1, plans).cost;
   // As many groups of the same sizes as there are played: the smaller ones, after one of the larger if there are any.
   const int group = layout.vp == 1 ? layout.pp : microbatches / groups;
   const int played = played_groups * group + (layout.vp > 1 && microbatches % groups > 0 ? 1 : 0);
-  ShortPlay shorter = play(layout, times, played, group, group * ((played_groups - 2) / 2));
+  ShortPlay shorter = play(layout, times, played, group, group * ((played_groups - 2) / 2), plans);
   if (layout.schedule == Schedule::gpipe) {  // phases far apart: no single task shows the period
-    const PipelineCost before = play(layout, times, played - group, group, group).cost;
+    const PipelineCost before = play(layout, times, played - group, group, group, plans).cost;
     shorter.period = (shorter.cost.makespan - before.makespan).value / group;
   }
   const double period = std::max(shorter.period, least_period(layout, times));

@@ -1,54 +1,34 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <stdexcept>
 #include <vector>
 
 #include "hw/units.h"
 #include "models/layout.h"
 #include "models/schedule.h"
 #include "sim/pipeline.h"
-#include "sim/pipeline_player.h"
+#include "sim/pipeline_plan.h"
 
 namespace sim {
 
 using models::Phase;
 using models::PipelineTask;
-using models::Schedule;
 
 namespace {
 
-constexpr double kNotYet = -1;
+std::size_t at(std::int32_t i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
 
-PipelinePlayer::PipelinePlayer(const models::Layout& layout, const Orders& orders, const PipelineTimes& times)
-    : orders_(orders), stages_(orders.size()), overlapped_(times.send_overlapped) {
-  std::int32_t last = 0;
-  for (const PipelineTask& task : orders.front()) last = std::max(last, task.microbatch);
-  microbatches_ = static_cast<std::size_t>(last) + 1;
-  half_ = times.chunks.size() * microbatches_;
-  result_.assign(2 * half_, kNotYet);
-  read_chunks(layout, times);
-  merge_ = times.merge_ep && (layout.schedule == Schedule::one_f_one_b || layout.schedule == Schedule::interleaved);
-  if (merge_)
-    for (std::size_t s = 0; s < stages_.size(); ++s) find_steady(stages_[s], orders[s]);
-}
-
 void PipelinePlayer::read_chunks(const models::Layout& layout, const PipelineTimes& times) {
   const int count = static_cast<int>(times.chunks.size());
-  ways_.resize(times.chunks.size() * kPhases);
-  saving_.resize(times.chunks.size());
+  ways_.assign(times.chunks.size() * PipelinePlan::kPhases, {});
   for (int c = 0; c < count; ++c) {
-    const ChunkTimes& in = times.chunks[static_cast<std::size_t>(c)];
-    if (in.merged.value > 0) saving_[static_cast<std::size_t>(c)] = (in.forward + in.backward - in.merged).value;
+    const ChunkTimes& in = times.chunks[at(c)];
     fill_durations(c, in);
-    fill_results(c, c == 0, c + 1 == count);
     const int own = layout.stage_of_chunk(c);
     const auto connect = [&](int neighbour, Phase in_phase, Phase out_phase, double receive, double send) {
-      const int stage = layout.stage_of_chunk(neighbour);
-      way(c, out_phase).receiver = stage;
-      if (stage == own) return;
+      if (layout.stage_of_chunk(neighbour) == own) return;
       way(c, in_phase).receive = receive;
       way(c, out_phase).send = send;
     };
@@ -61,112 +41,58 @@ void PipelinePlayer::read_chunks(const models::Layout& layout, const PipelineTim
 }
 
 void PipelinePlayer::fill_durations(int chunk, const ChunkTimes& times) {
-  const auto last = static_cast<std::int32_t>(microbatches_) - 1;
-  way(chunk, Phase::forward).duration = times.forward.value;
-  way(chunk, Phase::forward).extra = times.first_forward_extra.value;
-  way(chunk, Phase::forward).extra_at = 0;
-  way(chunk, Phase::backward).duration = times.backward.value;
-  way(chunk, Phase::backward).early = times.last_backward_extra.value;
-  way(chunk, Phase::input_grad).duration = times.input_grad.value;
-  way(chunk, Phase::weight_grad).duration = times.weight_grad.value;
-  for (const Phase phase : {Phase::backward, Phase::weight_grad}) {
-    way(chunk, phase).extra = times.last_backward_extra.value;
-    way(chunk, phase).extra_at = last;
+  const double saving = times.merged.value > 0 ? (times.forward + times.backward - times.merged).value : 0;
+  way(chunk, Phase::forward) = {.duration = times.forward.value, .extra = times.first_forward_extra.value};
+  way(chunk, Phase::backward) = {.duration = times.backward.value, .early = times.last_backward_extra.value};
+  way(chunk, Phase::input_grad) = {.duration = times.input_grad.value};
+  way(chunk, Phase::weight_grad) = {.duration = times.weight_grad.value};
+  way(chunk, Phase::backward).extra = way(chunk, Phase::weight_grad).extra = times.last_backward_extra.value;
+  for (const Phase phase : {Phase::forward, Phase::backward}) way(chunk, phase).half_saving = saving;
+}
+
+/// Each task, or merged pair, starts as soon as its stage and its needs allow. kOverlapped: sends hold up no stage.
+template <bool kOverlapped>
+void PipelinePlayer::run(const PipelinePlan& plan, std::vector<TaskSpan>* spans) {
+  const PlannedTask* tasks = plan.tasks().data();
+  const std::size_t count = plan.tasks().size();
+  for (std::size_t i = 0; i < count;) {
+    const std::size_t behind = i + (tasks[i].merged ? 2 : 1);
+    Stage& stage = stages_[static_cast<std::size_t>(tasks[i].stage)];
+    double idle_until = stage.end, start = kOverlapped ? stage.end : std::max(stage.end, stage.sent), length = 0;
+    for (std::size_t k = i; k < behind; ++k) {
+      const Way& mine = ways_[at(tasks[k].way)];
+      length += mine.duration + (tasks[k].edge ? mine.extra : 0);
+      const double done = result_[at(tasks[k].needed)];
+      idle_until = std::max(idle_until, done);
+      start = std::max(start, (kOverlapped ? done : std::max(done, stage.end)) + mine.receive);
+    }
+    if (behind - i == 2) length -= (ways_[at(tasks[i].way)].half_saving + ways_[at(tasks[i + 1].way)].half_saving) / 2;
+    if (stage.start < 0) stage.start = start;
+    stage.wait_send += start - std::max(idle_until, 0.0);
+    stage.busy += length;
+    stage.end = start + length;
+    for (std::size_t k = i; k < behind; ++k) {
+      const Way& mine = ways_[at(tasks[k].way)];
+      const double end = tasks[k].edge ? stage.end - mine.early : stage.end;
+      result_[at(tasks[k].result)] = end;
+      if (!kOverlapped && tasks[k].result != PipelinePlan::kUnread) stage.sent = std::max(stage.sent, end + mine.send);
+      if (spans) spans->push_back({tasks[k].stage, plan.task(k), {start}, {stage.end}});
+    }
+    i = behind;
   }
 }
 
-void PipelinePlayer::fill_results(int chunk, bool first, bool last) {
-  way(chunk, Phase::forward).result = forward_id(chunk, 0);
-  if (!first) way(chunk, Phase::forward).needed = forward_id(chunk - 1, 0);
-  for (const Phase phase : {Phase::backward, Phase::input_grad}) {
-    way(chunk, phase).result = backward_id(chunk, 0);
-    way(chunk, phase).needed = last ? forward_id(chunk, 0) : backward_id(chunk + 1, 0);
+void PipelinePlayer::play(const models::Layout& layout, const PipelinePlan& plan, const PipelineTimes& times,
+                          std::vector<TaskSpan>* spans) {
+  read_chunks(layout, times);
+  stages_.assign(static_cast<std::size_t>(plan.stages()), {});
+  if (result_.size() < plan.results()) result_.resize(plan.results());
+  result_[at(PipelinePlan::kStart)] = 0;
+  if (times.send_overlapped) {
+    run<true>(plan, spans);
+  } else {
+    run<false>(plan, spans);
   }
-  way(chunk, Phase::weight_grad).needed = backward_id(chunk, 0);
-}
-
-/// The steady part starts at the forward before the first backward. If that is the last forward there is none: a pair
-/// made of the end of the warm-up and the start of the cool-down would wait for itself round the pipeline.
-void PipelinePlayer::find_steady(Stage& stage, const std::vector<PipelineTask>& order) {
-  const auto is_forward = [](const PipelineTask& task) { return task.phase == Phase::forward; };
-  const auto first_backward = std::find_if_not(order.begin(), order.end(), is_forward);
-  const auto last_forward = std::find_if(order.rbegin(), order.rend(), is_forward);
-  const auto warm_up = static_cast<std::size_t>(first_backward - order.begin());
-  const auto forwards_end = static_cast<std::size_t>(order.rend() - last_forward);
-  if (forwards_end > warm_up) stage.merge_from = warm_up - 1, stage.merge_to = forwards_end;
-}
-
-inline bool PipelinePlayer::merges(const Stage& stage, const std::vector<PipelineTask>& order) const {
-  if (stage.next < stage.merge_from || stage.next + 1 > stage.merge_to) return false;
-  const PipelineTask &forward = order[stage.next], &backward = order[stage.next + 1];
-  return forward.phase == Phase::forward && backward.phase == Phase::backward &&
-         forward.microbatch != backward.microbatch;
-}
-
-/// Adds the task to the turn, unless what it needs is not there yet: then the stage waits for that.
-inline bool PipelinePlayer::take(Stage& stage, const PipelineTask& task, const Way& mine, Turn& turn) const {
-  turn.length += mine.duration + (task.microbatch == mine.extra_at ? mine.extra : 0);
-  if (mine.needed == kNothing) return true;
-  const std::size_t needed = mine.needed + static_cast<std::size_t>(task.microbatch);
-  const double done = result_[needed];
-  if (done < 0) {
-    stage.waits_for = needed;
-    return false;
-  }
-  turn.idle_until = std::max(turn.idle_until, done);
-  const double sent = overlapped_ ? done : std::max(done, stage.end);
-  turn.start = std::max(turn.start, sent + mine.receive);
-  return true;
-}
-
-/// Makes the result known, holds the sender if sends do, and wakes a stage that waits for it.
-inline void PipelinePlayer::publish(Stage& stage, const PipelineTask& task, const Way& mine) {
-  if (mine.result == kNothing) return;
-  const double end = task.microbatch == mine.extra_at ? stage.end - mine.early : stage.end;
-  const std::size_t id = mine.result + static_cast<std::size_t>(task.microbatch);
-  result_[id] = end;
-  if (!overlapped_) stage.sent = std::max(stage.sent, end + mine.send);
-  if (mine.receiver < 0) return;
-  Stage& other = stages_[static_cast<std::size_t>(mine.receiver)];
-  if (other.waits_for != id) return;
-  other.waits_for = kNothing;
-  ready_.push_back(mine.receiver);
-}
-
-void PipelinePlayer::advance(int stage_index, std::vector<TaskSpan>* spans) {
-  Stage stage = stages_[static_cast<std::size_t>(stage_index)];  // a copy, which stays in registers
-  const std::vector<PipelineTask>& order = orders_[static_cast<std::size_t>(stage_index)];
-  while (stage.next < order.size()) {
-    const PipelineTask& task = order[stage.next];
-    const Way& mine = way(task);
-    const PipelineTask* partner = merge_ && merges(stage, order) ? &task + 1 : nullptr;
-    Turn turn{.idle_until = stage.end, .start = std::max(stage.end, stage.sent), .length = 0};
-    if (!take(stage, task, mine, turn) || (partner && !take(stage, *partner, way(*partner), turn))) break;
-    if (partner) turn.length -= (saving(task) + saving(*partner)) / 2;
-    if (stage.start < 0) stage.start = turn.start;
-    stage.wait_send += turn.start - std::max(turn.idle_until, 0.0);
-    stage.busy += turn.length;
-    stage.end = turn.start + turn.length;
-    publish(stage, task, mine);
-    if (spans) spans->push_back({stage_index, task, {turn.start}, {stage.end}});
-    ++stage.next;
-    if (!partner) continue;
-    publish(stage, *partner, way(*partner));
-    if (spans) spans->push_back({stage_index, *partner, {turn.start}, {stage.end}});
-    ++stage.next;
-  }
-  stages_[static_cast<std::size_t>(stage_index)] = stage;
-}
-
-void PipelinePlayer::run(std::vector<TaskSpan>* spans) {
-  for (int s = static_cast<int>(stages_.size()) - 1; s >= 0; --s) ready_.push_back(s);
-  while (!ready_.empty()) {
-    const int stage = ready_.back();
-    ready_.pop_back();
-    advance(stage, spans);
-  }
-  for (std::size_t s = 0; s < stages_.size(); ++s)
-    if (stages_[s].next < orders_[s].size()) throw std::logic_error("pipeline orders deadlock");
 }
 
 double PipelinePlayer::makespan() const {
@@ -184,8 +110,8 @@ double PipelinePlayer::longest_span() const {
 PipelinePlay play_pipeline(const models::Layout& layout, const std::vector<std::vector<PipelineTask>>& orders,
                            const PipelineTimes& times, bool keep_spans) {
   PipelinePlay play;
-  PipelinePlayer player(layout, orders, times);
-  player.run(keep_spans ? &play.spans : nullptr);
+  PipelinePlayer player;
+  player.play(layout, PipelinePlan(layout, orders, times.merge_ep), times, keep_spans ? &play.spans : nullptr);
   std::stable_sort(play.spans.begin(), play.spans.end(),
                    [](const TaskSpan& a, const TaskSpan& b) { return a.stage < b.stage; });
   play.makespan = {player.makespan()};

@@ -7,12 +7,15 @@
 namespace sim {
 namespace {
 
+/// Sums of the same terms in another order differ by less.
+constexpr double kRounding = 1e-9;
+
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
 /// Microbatches between two drains of the pipeline; Layout::microbatches are those of the step.
 int flush_microbatches(const models::Layout& layout) { return layout.microbatches / std::max(1, layout.flushes); }
 
-const PassCost& last_pass(const PricedProgram& priced, const ChunkCost& chunk) {
+const PassTime& last_pass(const PricedProgram& priced, const ChunkPasses& chunk) {
   return splits_backward(priced.program().layout.schedule) ? chunk.weight_grad : chunk.backward;
 }
 
@@ -34,21 +37,21 @@ double sync_of_chunk(const PricedProgram& priced, int chunk) {
   return priced.program().traits.sync_per_microbatch && first ? priced.model.efficiency().sync.value : 0;
 }
 
-double first_forward_extra(const PricedProgram& priced, const ChunkCosts& chunks, int chunk, double reached_at) {
-  const ChunkCost& cost = chunks.of(chunk);
+double first_forward_extra(const PricedProgram& priced, const ChunkTable& chunks, int chunk, double reached_at) {
+  const ChunkPasses& cost = chunks.of(chunk);
   const double extra = cost.first_forward.time - cost.forward.time;
   return priced.program().layout.pp > 1 ? std::max(0.0, extra - reached_at) : std::max(0.0, extra);
 }
 
 /// What the stage's gradient reductions add to the last backward of each of its chunks. Steady backwards may be held up
 /// by theirs already; the last one is not, but it is not taken to be shorter, so that its own go on meanwhile.
-void fill_last_backwards(const PricedProgram& priced, const ChunkCosts& chunks, const models::StageProgram& stage,
+void fill_last_backwards(const PricedProgram& priced, const ChunkTable& chunks, const models::StageProgram& stage,
                          PipelineTimes& times) {
   const bool split = splits_backward(priced.program().layout.schedule);
   const models::Phase last = split ? models::Phase::weight_grad : models::Phase::backward;
   double backlog = 0;
   for (auto chunk = stage.chunks.rbegin(); chunk != stage.chunks.rend(); ++chunk) {
-    const ChunkCost& cost = chunks.of(*chunk);
+    const ChunkPasses& cost = chunks.of(*chunk);
     const double steady = last_pass(priced, cost).time;
     const double lasts = std::max(steady, cost.last_backward.time);
     const double transfers = data_parallel_time(priced, priced.program().chunks[at(*chunk)], last, true);
@@ -166,6 +169,29 @@ Flush flush_by_play(const PricedProgram& priced, const PipelinePlay& play) {
   return flush;
 }
 
+/// Gathers and reductions of once a step are not in every flush.
+PipelineTimes without_edges(PipelineTimes times) {
+  for (ChunkTimes& chunk : times.chunks) chunk.first_forward_extra = chunk.last_backward_extra = {};
+  return times;
+}
+
+double straggler_share(const PricedProgram& priced) {
+  const models::Layout& layout = priced.program().layout;
+  const double nodes = std::max(1.0, static_cast<double>(layout.gpus) / std::max(1, layout.gpus_per_node));
+  return priced.model.efficiency().straggler_slope * std::log2(nodes);
+}
+
+/// A step whose pipeline takes so long: with the transfers behind it, the optimizer and what happens once a step.
+double with_end_of_step(const PricedProgram& priced, double pipeline) {
+  const models::DataParallel& dp = priced.program().data_parallel;
+  double time = pipeline;
+  if (models::reduces_at_the_end(dp)) time += longest_list(priced, &PricedBlock::reduce);
+  time += shared_embedding(priced);
+  if (models::gathers_at_the_end(dp)) time += longest_list(priced, &PricedBlock::gather);
+  time += optimizer_cost(priced, 0).time + priced.model.efficiency().step_constant.value;
+  return time + straggler_share(priced) * time;
+}
+
 /// Fills what the stage does in `busy` seconds of tasks: its passes as played, merged ones in the share that makes them
 /// last so long.
 void fill_work(const PricedProgram& priced, const ChunkCosts& chunks, const Flush& flush, double flushes,
@@ -194,7 +220,7 @@ void fill_work(const PricedProgram& priced, const ChunkCosts& chunks, const Flus
 
 }  // namespace
 
-PipelineTimes pipeline_times(const PricedProgram& priced, const ChunkCosts& chunks) {
+PipelineTimes pipeline_times(const PricedProgram& priced, const ChunkTable& chunks) {
   const models::StepProgram& program = priced.program();
   PipelineTimes times;
   times.profiled = program.traits.profiled_schedule;
@@ -203,7 +229,7 @@ PipelineTimes pipeline_times(const PricedProgram& priced, const ChunkCosts& chun
   times.send_overlapped = program.traits.p2p_overlap || splits_backward(program.layout.schedule);
   double reached_at = 0;
   for (int c = 0; c < static_cast<int>(program.chunks.size()); ++c) {
-    const ChunkCost& cost = chunks.of(c);
+    const ChunkPasses& cost = chunks.of(c);
     const ChunkTimes chunk{.forward = {cost.forward.time + sync_of_chunk(priced, c)},
                            .backward = {cost.backward.time},
                            .input_grad = {cost.input_grad.time},
@@ -223,7 +249,7 @@ StepCost step_cost(const PricedProgram& priced, const ChunkCosts& chunks, Tier t
   const models::Layout& layout = priced.program().layout;
   const int microbatches = flush_microbatches(layout);
   StepCost step;
-  step.times = pipeline_times(priced, chunks);
+  step.times = pipeline_times(priced, passes_of(chunks));
   if (tier == Tier::events)
     step.orders = models::pipeline_schedule(layout, microbatches, phase_times(step.times), step.times.merge_ep);
   const auto play_flush = [&](const PipelineTimes& times) {
@@ -237,11 +263,7 @@ StepCost step_cost(const PricedProgram& priced, const ChunkCosts& chunks, Tier t
   fill_work(priced, chunks, flush, layout.flushes, step);
   double pipeline = flush.period;
   step.flush_period = {flush.period};
-  if (layout.flushes > 1) {  // gathers and reductions of once a step are not in every flush
-    PipelineTimes steady = step.times;
-    for (ChunkTimes& chunk : steady.chunks) chunk.first_forward_extra = chunk.last_backward_extra = {};
-    pipeline += (layout.flushes - 1) * play_flush(steady).period;
-  }
+  if (layout.flushes > 1) pipeline += (layout.flushes - 1) * play_flush(without_edges(step.times)).period;
   step.parts[Part::exposed_p2p] += layout.flushes * flush.wait_send;
   step.parts[Part::bubble] = std::max(0.0, pipeline - step.parts.total());  // of rounding, -1e-16 may be left
   double& transfers = step.parts[exposed_part(models::Stream::dp_comm, priced.sharded)];
@@ -256,9 +278,44 @@ StepCost step_cost(const PricedProgram& priced, const ChunkCosts& chunks, Tier t
   step.parts[Part::optimizer] = optimizer.time;
   step.work.add(optimizer.work);
   step.parts[Part::step_constant] = priced.model.efficiency().step_constant.value;
-  const double nodes = std::max(1.0, static_cast<double>(layout.gpus) / std::max(1, layout.gpus_per_node));
-  step.parts[Part::straggler] = priced.model.efficiency().straggler_slope * std::log2(nodes) * step.parts.total();
+  step.parts[Part::straggler] = straggler_share(priced) * step.parts.total();
   return step;
+}
+
+StepTime step_time(const PricedProgram& priced, const ChunkTable& chunks, PipelinePlans& plans) {
+  const models::StepProgram& program = priced.program();
+  const models::Layout& layout = program.layout;
+  const PipelineTimes times = pipeline_times(priced, chunks);
+  StepTime step;
+  const auto flush_of = [&](const PipelineTimes& of) {
+    PipelineCost cost = pipeline_formula(layout, of, flush_microbatches(layout), plans);
+    step.orders = std::move(cost.orders);
+    return flush_by_formula(priced, of, cost);
+  };
+  double pipeline = flush_of(times).period;
+  if (layout.flushes > 1) pipeline += (layout.flushes - 1) * flush_of(without_edges(times)).period;
+  step.time = {with_end_of_step(priced, pipeline)};
+  return step;
+}
+
+hw::Seconds least_step_time(const PricedProgram& priced, const ChunkTable& least) {
+  const models::StepProgram& program = priced.program();
+  const models::Layout& layout = program.layout;
+  // The way of the first microbatch to a rank's first task and of the last one from its last task.
+  const bool has_way = !program.traits.post_validation_optimizer && !splits_backward(layout.schedule);
+  double flush = 0, way = 0;
+  for (int s = 0; s < layout.pp; ++s) {
+    double work = 0;
+    for (const int c : program.stages[at(s)].chunks) {
+      const ChunkPasses& cost = least.of(c);
+      const double apart = cost.forward.time + last_pass(priced, cost).time +
+                           (splits_backward(layout.schedule) ? cost.input_grad.time : 0);
+      work += cost.merged.time > 0 ? std::min(apart, cost.merged.time) : apart;
+    }
+    flush = std::max(flush, flush_microbatches(layout) * work + way);
+    if (has_way) way += least.of(s).forward.time + least.of(s).backward.time;
+  }
+  return {(1 - kRounding) * with_end_of_step(priced, layout.flushes * flush)};
 }
 
 }  // namespace sim

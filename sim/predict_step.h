@@ -26,11 +26,23 @@ struct StepCost {
 
 /// Durations of the tasks. Gathers of later chunks have until the first microbatch reaches them; the reductions of a
 /// rank's chunks go on behind the backward of its other chunks, and only what is left after the last is exposed.
-PipelineTimes pipeline_times(const PricedProgram& priced, const ChunkCosts& chunks);
+PipelineTimes pipeline_times(const PricedProgram& priced, const ChunkTable& chunks);
 
 /// step = (flushes * pipeline + data-parallel transfers not overlapped + optimizer + step constant) * straggler.
 /// pipeline is a flush's makespan; with a post-validated optimizer the longest span of a stage, first task to last: no
 /// stage waits for the others' end, so that steps overlap (arXiv 2401.10241, section 4).
 StepCost step_cost(const PricedProgram& priced, const ChunkCosts& chunks, Tier tier);
+
+/// No step of this program is shorter: its busiest rank does all its passes, and the first microbatch comes to it and
+/// the last one leaves it through the ranks before it.
+///   least  of each pass, at most what it takes
+hw::Seconds least_step_time(const PricedProgram& priced, const ChunkTable& least);
+
+/// The closed form's step time alone, step_cost(...).parts.total() but for rounding, and its orders: for searches.
+struct StepTime {
+  hw::Seconds time;
+  std::vector<std::vector<models::PipelineTask>> orders;
+};
+StepTime step_time(const PricedProgram& priced, const ChunkTable& chunks, PipelinePlans& plans);
 
 }  // namespace sim

@@ -1,4 +1,4 @@
-// Guards the one direction of dependency, hw <- models <- {sim, exec, recipes}, sim <- calibration <- cli, over every
+// Guards the one direction of dependency, hw <- models <- {sim, exec, recipes}, sim <- {calibration, search} <- cli, over every
 // #include of the tree, and that a third-party library is seen only by .cpp files of the folder that owns it. The table
 // is the one of README.md, "Folders".
 #include <gtest/gtest.h>
@@ -29,12 +29,13 @@ const std::vector<Rule>& rules() {
       {"models/", {"models", "hw"}, {"boost/"}},
       {"recipes/", {"recipes", "models", "hw"}, {"nlohmann/", "yaml-cpp/", "toml++/"}},
       {"sim/", {"sim", "models", "hw"}, {"tbb/", "oneapi/tbb"}},
+      {"search/", {"search", "sim", "models", "hw"}, {"tbb/", "oneapi/tbb"}},
       {"exec/cpu/", {"exec", "models", "hw"}, {"cblas.h", "dnnl", "oneapi/dnnl", "mpi.h"}},
       {"exec/cuda/", {"exec", "models", "hw"}, {"cu", "nccl", "cooperative_groups", "mma.h"}},
       {"exec/", {"exec", "models", "hw"}, {}},
       {"bench/mpi/", {"exec", "models", "hw"}, {"mpi.h"}},
       {"calibration/", {"calibration", "sim", "models", "hw"}, {"Eigen/", "unsupported/Eigen/", "zlib.h"}},
-      {"cli/", {"cli", "calibration", "exec", "sim", "recipes", "models", "hw"}, {"CLI/", "fmt/"}},
+      {"cli/", {"cli", "calibration", "search", "exec", "sim", "recipes", "models", "hw"}, {"CLI/", "fmt/"}},
   };
   return table;
 }
@@ -58,6 +59,7 @@ Rule rule_of(const std::string& path) {
   const std::string owner = is_test ? path.substr(path.find('/') + 1) : path;
   Rule rule{path,
             {"hw", "models", "recipes", "sim", "exec", "calibration", "cli"},
+            {"hw", "models", "sim", "search", "exec", "calibration", "cli"},
             {"benchmark/"}};  // tests/*.cpp, tests/bench/
   for (const Rule& candidate : rules()) {
     if (!owner.starts_with(candidate.folder)) continue;
@@ -104,6 +106,7 @@ TEST(IncludeDirections, HoldInEveryFile) {
   const std::filesystem::path root{STEPCAST_SOURCE_DIR};
   int files = 0;
   for (const char* folder : {"hw", "models", "recipes", "sim", "exec", "calibration", "cli", "tests"}) {
+  for (const char* folder : {"hw", "models", "sim", "search", "exec", "calibration", "cli", "tests"}) {
     if (!std::filesystem::exists(root / folder)) continue;
     for (const auto& entry : std::filesystem::recursive_directory_iterator{root / folder}) {
       if (!is_code(entry.path())) continue;
