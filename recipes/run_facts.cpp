@@ -78,7 +78,7 @@ void add_kernels(const models::Run& run, Facts& facts) {
   if (has_shared_expert) facts.add("shared_expert_overlap", t.shared_expert_overlap);
   if (has_experts) {
     facts.add("dispatcher", t.dispatcher), facts.add("expert_gemm", t.expert_gemm);
-    facts.add("experts_in_one_launch", t.experts_in_one_launch), facts.add("routing", t.routing);
+    facts.add("routing", t.routing);
     facts.add("capacity_factor", t.capacity_factor), facts.add("router_gemm", t.router_gemm);
     facts.add("fused_permute", t.fused_permute), facts.add("sync_per_dispatch", t.sync_per_dispatch);
   }
@@ -103,7 +103,7 @@ void add_numbers(const models::Traits& t, Facts& facts) {
 
 void add_host(const models::Traits& t, Facts& facts) {
   facts.add("graphed_host", t.graphed_host), facts.add("host_op_us", t.host_op_us);
-  facts.add("sync_per_microbatch", t.sync_per_microbatch);
+  facts.add("sync_per_microbatch", t.sync_per_microbatch), facts.add("dtensor", t.dtensor);
   facts.add("recompute_early_stop", t.recompute_early_stop), facts.add("recompute_mtp", t.recompute_mtp);
   facts.add("profiled_schedule", t.profiled_schedule);
   facts.add("post_validation_optimizer", t.post_validation_optimizer);
