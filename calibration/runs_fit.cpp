@@ -13,20 +13,20 @@
 namespace calibration {
 namespace {
 
-constexpr double kFreedom = 5;      ///< degrees of freedom of the errors' t distribution
-constexpr double kLeastGain = 0.5;  ///< of twice the log posterior, below which a fit has ended
-constexpr int kScaleRounds = 15;
+constexpr double kFreedom = 5;           ///< degrees of freedom of the errors' t distribution
 constexpr double kLeastScale = 0.02;     ///< log error that step times repeat to at best
+constexpr int kScaleRounds = 15;         ///< of expectation-maximisation, after which the scale stands still
+constexpr double kLeastGain = 0.5;       ///< of twice the log posterior, below which a fit has ended
 constexpr double kDifference = 0.4;      ///< prior standard deviations that derivatives are taken over
 constexpr double kFineDifference = 0.1;  ///< likewise, close to the best fit
 constexpr double kIdentified = 0.7;      ///< posterior over prior standard deviation below which data tell something
 constexpr double kInterval80 = 1.2816;   ///< standard normal quantile
 constexpr int kIterations = 20, kIterationsOfPart = 8;
-constexpr int kCoarse = 4;
+constexpr int kCoarse = 4;  ///< iterations with the coarse difference, until the best fit is close
 constexpr int kAttempts = 7, kRounds = 4;
-constexpr double kLeastDamping = 1e-3;
-constexpr double kFar = 0.5;   ///< prior standard deviations beyond which derivatives are taken anew
-constexpr double kDamped = 8;  ///< factor of the damping after a step that did not help (Marquardt)
+constexpr double kFar = 0.5;  ///< prior standard deviations beyond which derivatives are taken anew
+/// Marquardt's damping: its least, and its factor after a step that did not help.
+constexpr double kLeastDamping = 1e-3, kDamped = 8;
 
 std::vector<std::string> keys_of(const std::string& pointer) {
   std::vector<std::string> keys;

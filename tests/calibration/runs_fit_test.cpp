@@ -101,7 +101,8 @@ TEST(RunsFit, RecoversWhatWasMoved) {
   EXPECT_EQ(number_at(fit.profile, pointer), number_at(prior_profile(), pointer));
 }
 
-// A row that ran five times as long: with squares it would pull by 1.6 over 30 rows, with Huber's loss by 1.345 scales.
+// A row that ran five times as long: with squares it would pull by 1.6 over 30 rows, with Student's t by next to
+// nothing.
 TEST(RunsFit, AnOutlierHardlyMovesTheFit) {
   std::vector<hw::Node> wrong = measured();
   wrong[3] = test::slower(wrong[3], 5);
