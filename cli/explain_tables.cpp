@@ -37,11 +37,8 @@ class WaterfallTable {
  public:
   explicit WaterfallTable(const Waterfall& waterfall)
       : waterfall_(waterfall),
-        a_(waterfall.sum.a, waterfall.decimals),
-        b_(waterfall.sum.b, waterfall.decimals),
-        rest_a_(a_),
-        rest_b_(b_),
-        reached_(a_),
+        rest_(rounded(waterfall.sum)),
+        reached_(rest_.a),
         table_({{waterfall.title},
                 {"A, " + waterfall.unit, Align::right},
                 {"B, " + waterfall.unit, Align::right},
@@ -51,34 +48,48 @@ class WaterfallTable {
 
   std::string text(std::size_t width) {
     int small = 0;
-    for (const Line& line : waterfall_.lines) small += add(line) ? 0 : 1;
-    if (small > 0) add(fmt::format("rest: {} with little change", small), rest_a_, rest_b_);
+    for (const Line& line : waterfall_.lines) small += add_if_large(line) ? 0 : 1;
+    if (small > 0) {
+      add(fmt::format("rest: {} with little change", small), rest_);
+    } else if (!rest_.a.is_zero() || !rest_.b.is_zero() || !rest_.percent.is_zero()) {
+      add("rest: rounding", rest_);
+    }
     table_.rule();
-    reached_ = a_;
-    add(waterfall_.total, a_, b_);
+    const Row sum = rounded(waterfall_.sum);
+    reached_ = sum.a;
+    add(waterfall_.total, sum);
     return table_.text(width);
   }
 
  private:
-  bool add(const Line& line) {
-    const Rounded a(line.a, waterfall_.decimals), b(line.b, waterfall_.decimals);
-    if ((b - a).is_zero() || std::abs(line.b - line.a) < kSmallChange * waterfall_.sum.a) return false;
-    rest_a_ = rest_a_ - a;
-    rest_b_ = rest_b_ - b;
-    add(line.what, a, b);
+  struct Row {
+    Rounded a, b, percent;
+  };
+
+  Row rounded(const Line& line) const {
+    const double of = waterfall_.sum.a;
+    return {{line.a, waterfall_.decimals},
+            {line.b, waterfall_.decimals},
+            {of > 0 ? 100 * (line.b - line.a) / of : 0, kPercentDecimals}};
+  }
+
+  bool add_if_large(const Line& line) {
+    const Row row = rounded(line);
+    if ((row.b - row.a).is_zero() || std::abs(line.b - line.a) < kSmallChange * waterfall_.sum.a) return false;
+    rest_ = {rest_.a - row.a, rest_.b - row.b, rest_.percent - row.percent};
+    add(line.what, row);
     return true;
   }
 
-  void add(const std::string& what, const Rounded& a, const Rounded& b) {
-    const Rounded change = b - a;
+  void add(const std::string& what, const Row& row) {
+    const Rounded change = row.b - row.a;
     reached_ = reached_ + change;
-    const double share = waterfall_.sum.a > 0 ? 100 * change.value() / waterfall_.sum.a : 0;
-    table_.add(
-        {what, a.text(), b.text(), change.text(true), Rounded(share, kPercentDecimals).text(true), reached_.text()});
+    table_.add({what, row.a.text(), row.b.text(), change.text(true), row.percent.text(true), reached_.text()});
   }
 
   const Waterfall& waterfall_;
-  Rounded a_, b_, rest_a_, rest_b_, reached_;
+  Row rest_;  ///< what the lines so far leave over
+  Rounded reached_;
   TextTable table_;
 };
 

@@ -14,9 +14,9 @@ namespace {
 
 using Align = TextTable::Align;
 
-std::string title_of(const ExplainedRun& explained) {
-  if (explained.changes.empty()) return explained.file;
-  return fmt::format("{} with {}", explained.file, fmt::join(explained.changes, ", "));
+std::string title_of_b(const Explanation& e) {
+  if (e.b.changes.empty()) return e.b.file;
+  return fmt::format("{} with {}", e.a.file == e.b.file ? "A" : e.b.file, fmt::join(e.b.changes, ", "));
 }
 
 std::string stack_of(const models::Run& run) {
@@ -37,16 +37,16 @@ std::string header(const Explanation& e, std::size_t width) {
   row("layout", [](const models::Run& run) { return layout_text(run.layout); });
   row("batch", [](const models::Run& run) { return batch_text(run.layout); });
   row("recompute", recompute_text);
-  return paragraph("A  ", title_of(e.a), width) + paragraph("B  ", title_of(e.b), width) + "\n" + table.text(width);
+  return paragraph("A  ", e.a.file, width) + paragraph("B  ", title_of_b(e), width) + "\n" + table.text(width);
 }
 
 std::string changes_table(const Explanation& e, std::size_t width) {
-  TextTable table({{"what the descriptions change"}, {"A"}, {"B"}, {""}});
+  TextTable table({{"what is described otherwise"}, {"A"}, {"B"}, {""}});
   constexpr const char* kNotStated = "-";
   for (const auto* changes : {&e.keys, &e.figures})
     for (const StatedChange& change : *changes)
       table.add({change.what, change.a.value_or(kNotStated), change.b.value_or(kNotStated), change.unit});
-  return table.empty() ? "what the descriptions change: nothing\n" : table.without_empty_columns().text(width);
+  return table.empty() ? "what is described otherwise: nothing\n" : table.without_empty_columns().text(width);
 }
 
 std::string relative(double a, double b) { return a > 0 ? signed_percent_number(b / a - 1) : ""; }
@@ -83,24 +83,22 @@ std::string fit_text(const char* which, const sim::Memory& memory, std::size_t w
 std::string signed_time(hw::Seconds time) { return (time.value < 0 ? "-" : "+") + time_text({std::abs(time.value)}); }
 
 std::string order_text(const sim::Difference& d) {
-  if (d.step.value == 0) return "both are predicted equally fast";
   const bool b_slower = d.step.value > 0;
   const double chance = b_slower ? d.b_slower : 1 - d.b_slower;
   constexpr double kSure = 0.995;
   return fmt::format(
-      "B is {} in {} of 100 cases if the errors of the two had nothing in common. What they share (model, "
-      "machine, stack, the profile) cancels, so that the order is usually surer than that.",
+      "B is {} in {} of 100 cases if each errs on its own. What the two share (model, machine, stack, "
+      "profile) cancels, so that the order is usually surer than that.",
       b_slower ? "slower" : "faster", chance > kSure ? "more than 99" : fmt::format("{:.0f}", 100 * chance));
 }
 
 std::string sureness(const sim::Difference& d, std::size_t width) {
+  if (d.step.value == 0) return "B - A       none: both are predicted equally fast\n";
   const auto range = [](const sim::TimeRange& r) { return signed_time(r.low) + " to " + signed_time(r.high); };
-  return paragraph("B - A     ",
-                   fmt::format("{}; 80 % range {} if both predictions err alike, {} if each errs on its own: between "
-                               "the two lies the truth",
-                               signed_time(d.step), range(d.shared), range(d.independent)),
-                   width) +
-         paragraph("order     ", order_text(d), width);
+  return paragraph("B - A       ", signed_time(d.step), width) +
+         paragraph("80 % range  ", range(d.shared) + " if both predictions err alike,", width) +
+         paragraph("            ", range(d.independent) + " if each errs on its own; the truth lies between", width) +
+         paragraph("order       ", order_text(d), width);
 }
 
 /// Of one run only, or of both.

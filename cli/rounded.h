@@ -14,7 +14,6 @@ class Rounded {
   /// `value` to `decimals` digits.
   Rounded(double value, int decimals) : units_(std::llround(value * std::pow(10.0, decimals))), decimals_(decimals) {}
 
-  double value() const { return static_cast<double>(units_) / std::pow(10.0, decimals_); }
   bool is_zero() const { return units_ == 0; }
   Rounded operator-(const Rounded& other) const { return {units_ - other.units_, decimals_, 0}; }
   Rounded operator+(const Rounded& other) const { return {units_ + other.units_, decimals_, 0}; }

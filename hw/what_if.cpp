@@ -87,8 +87,10 @@ void read_change(const std::string& change, WhatIf& result) {
     result.value = value.value_or(0);
     return;
   }
-  refuse(result.text, "must be a factor (x2) or a share more or less (+50%, -20%)" +
-                          (unit.empty() ? "" : ", or a value in " + unit) + " that leaves more than 0, got " +
+  const std::string shares = "a share more or less (+50%, -20%)";
+  refuse(result.text, (unit.empty() ? "must be a factor (x2) or " + shares
+                                    : "must be a factor (x2), " + shares + " or a value in " + unit) +
+                          ", and leave more than 0, got " +
                           (change.empty() ? "nothing" : shortened(printable(change))));
 }
 
