@@ -54,12 +54,11 @@ ExplainedRun predicted(const std::string& file, const std::vector<hw::WhatIf>& c
   const hw::Node stated = on_system(hw::Node::read_file(file), hw::system_of(changes));
   const hw::Node stated_machine = machine_of(stated, inputs.library);
   const hw::Node machine = hw::changed_machine(stated_machine, changes);
-  const hw::Node description = with_machine(stated, stated_machine, machine);
-  const models::Run run = models::parse_run(description, inputs.library, false);
+  const models::Run run = models::parse_run(with_machine(stated, stated_machine, machine), inputs.library, false);
   const hw::Efficiency efficiency = hw::changed_efficiency(hw::parse_efficiency(inputs.profile, run.cluster), changes);
   ExplainedRun result{.file = file,
                       .changes = {},
-                      .description = description,
+                      .description = stated,
                       .machine = machine,
                       .lowered = sim::lower_to_fit(run),
                       .efficiency = efficiency,
@@ -71,7 +70,6 @@ ExplainedRun predicted(const std::string& file, const std::vector<hw::WhatIf>& c
   return result;
 }
 
-/// `with` the changes that a what-if makes, for both forms of the verb: b is the second run, or the first again.
 Explanation compared(ExplainedRun a, ExplainedRun b) {
   auto keys = changed_keys(a.description, b.description);
   auto figures = changed_figures({a.machine, a.efficiency}, {b.machine, b.efficiency});

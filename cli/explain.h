@@ -31,7 +31,8 @@ Answer explain(const ExplainOptions& options, const models::DataDirectory& data)
 struct ExplainedRun {
   std::string file;                  ///< as named on the command line
   std::vector<std::string> changes;  ///< what-ifs, as written
-  hw::Node description, machine;     ///< with the changes
+  hw::Node description;              ///< on the system of the what-ifs
+  hw::Node machine;                  ///< with all of them
   sim::LoweredRun lowered;
   hw::Efficiency efficiency;
   sim::Prediction prediction;

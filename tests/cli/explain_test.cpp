@@ -93,6 +93,7 @@ TEST(Explain, PrintedDifferencesAddUpForPublishedRuns) {
   models::Library library({kRoot});
   const std::vector<hw::Node> rows = sim::published_rows(library, 23);
   std::vector<std::string> files;
+  files.reserve(rows.size());
   for (const hw::Node& row : rows) files.push_back(file_of(row, static_cast<int>(files.size())));
   int compared = 0;
   for (std::size_t i = 0; i < files.size(); ++i) {
