@@ -1,3 +1,7 @@
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "cli/explain.h"
 #include "cli/json_writer.h"
 #include "cli/predict.h"

@@ -2,8 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <numeric>
-#include <string_view>
+#include <utility>
 
 #include "hw/variant.h"
 #include "models/expand.h"
@@ -47,7 +46,7 @@ Faster faster(Bound bound, hw::Cluster cluster, const hw::Efficiency& efficiency
 /// Prices ops on the machine and on faster ones.
 class Sensitivity {
  public:
-  Sensitivity(const CostModel& model) : model_(model) {
+  explicit Sensitivity(const CostModel& model) : model_(model) {
     for (const Bound bound : {Bound::compute, Bound::hbm, Bound::nvlink, Bound::nic, Bound::host_link})
       machines_.push_back(faster(bound, model.cluster(), model.efficiency()));
     for (const Faster& machine : machines_) models_.emplace_back(model.program(), machine.cluster, machine.efficiency);
