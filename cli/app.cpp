@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/balance.h"
 #include "cli/calibrate_ops.h"
 #include "cli/calibrate_runs.h"
 #include "cli/data_directory.h"
@@ -32,6 +33,7 @@ struct Options {
   TrainOptions train;
   RecipeOptions recipe;
   SearchOptions search;
+  BalanceOptions balance;
 };
 
 void add_predict(CLI::App& app, PredictOptions& options) {
@@ -178,6 +180,18 @@ void add_search(CLI::App& app, SearchOptions& options) {
       "Example: stepcast search configs/searches/gpt3-175b-a100-64.json --top 5");
 }
 
+void add_balance(CLI::App& app, BalanceOptions& options) {
+  CLI::App& verb = *app.add_subcommand("balance", "place the layers of a pipeline so that no stage holds up the others");
+  verb.add_option("RUN.json", options.files, "descriptions of runs, or RUNS.jsonl: docs/runs.md")->type_name("...");
+  verb.add_option("--out", options.out, "write the run with its new stage layout")->type_name("RUN.json");
+  verb.add_option("--json", options.json, "write the answer as JSON; - = stdout")->type_name("FILE|-");
+  verb.add_option("--markdown", options.markdown, "write one line a run as Markdown")->type_name("FILE");
+  verb.add_option("--profile", options.profile, "fitted efficiency to use (default)")->type_name("FILE|NAME");
+  verb.footer(
+      "Exit status: 0 done, 1 it does not fit, 2 bad input.\n"
+      "Example: stepcast balance configs/runs/deepseek-v3-h100-1024.json");
+}
+
 /// Flags that may stand where `verb` is the verb, and those of what is said of it (`recipe show`).
 std::vector<std::string> known_flags(const CLI::App& app, const CLI::App* verb) {
   std::vector<const CLI::App*> levels = {&app};
@@ -226,6 +240,7 @@ void describe(CLI::App& app, Options& options) {
   add_train(app, options.train);
   add_recipe(app, options.recipe);
   add_search(app, options.search);
+  add_balance(app, options.balance);
   for (CLI::App* level : app.get_subcommands(nullptr)) {
     level->fallthrough();
     level->allow_extras();
@@ -292,6 +307,7 @@ Answer run(int argc, const char* const* argv) {
     if (verbs.front()->got_subcommand("convert")) return convert_recipe(options.recipe, data);
     return {.status = kBadInput, .diagnostics = verbs.front()->help()};
   }
+  if (verbs.front()->get_name() == "balance") return balance(options.balance, data);
   if (verbs.front()->get_name() == "search") return search(options.search, data);
   return validate(options.validate, data, {argv + 1, argv + argc});
 }

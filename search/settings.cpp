@@ -119,6 +119,12 @@ Node merged(const Node& object, const Node& over) {
   return Node::parse(object_text(members), over.file());
 }
 
+Node without(const Node& object, std::initializer_list<std::string_view> keys) {
+  Members members = members_of(object);
+  std::erase_if(members, [&](const auto& member) { return std::ranges::find(keys, member.first) != keys.end(); });
+  return Node::parse(object_text(members), object.file());
+}
+
 std::vector<Node> settings_of(const Node& query, const Node& framework_space) {
   Members base;
   for (const auto& [key, text] : members_of(query))
