@@ -9,6 +9,7 @@
 #include "cli/data_directory.h"
 #include "cli/json_writer.h"
 #include "cli/output_file.h"
+#include "cli/rank_of.h"
 #include "cli/search_progress.h"
 #include "cli/stop_signals.h"
 #include "cli/terminal.h"
@@ -112,6 +113,7 @@ search::Answer searched(const SearchOptions& options, models::Library& library, 
 }  // namespace
 
 Answer search(const SearchOptions& options, const models::DataDirectory& data) {
+  if (!options.rank_of.empty()) return rank_of(options, data);
   const bool has_query = !options.query.empty() || !options.model.empty();
   if (has_query == !options.merge.empty())
     throw hw::InputError("search: needs QUERY.json or --model (docs/search.md), or else --merge with answers");

@@ -17,7 +17,8 @@ struct SearchOptions {
   std::string model, system, gpus, gbs, seq, framework, precision, objective, top, rerank, memory_margin;
   std::string shard;               ///< `i/n`
   std::vector<std::string> merge;  ///< answers of shards
-  std::string json;                ///< where to write; empty: not
+  std::vector<std::string> rank_of;  ///< runs whose place among the layouts of their space is asked
+  std::string json, markdown;        ///< where to write; empty: not
   std::string profile;             ///< as read_profile()
   int threads = 0;                 ///< 0: one a core
   bool no_prune = false, quiet = false;

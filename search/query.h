@@ -62,6 +62,7 @@ struct Query {
   int top = 0, rerank = 0;  ///< layouts shown; layouts that are ranked again by events
 
   // How it is answered, not what is asked
+  std::optional<hw::Seconds> count_faster_than = {};  ///< layouts with a shorter step are counted, none of them pruned
   bool prune = true;
   Shard shard = {};
 };
