@@ -167,6 +167,7 @@ void add_search(CLI::App& app, SearchOptions& options) {
       ->type_name("WHAT");
   verb.add_option("--top", options.top, "layouts to print (10)")->type_name("N");
   verb.add_option("--rerank", options.rerank, "layouts to rank again by events (50)")->type_name("N");
+  verb.add_flag("--balance-stages", options.balance_stages, "of these, place layers where no stage holds up the others");
   verb.add_option("--json", options.json, "write the answer as JSON; - = stdout")->type_name("FILE|-");
   verb.add_option("--shard", options.shard, "look at one part of the space only")->type_name("i/n");
   verb.add_option("--merge", options.merge, "make one answer of all shards'")->type_name("ANSWER.json...");

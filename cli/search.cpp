@@ -70,6 +70,7 @@ hw::Node stated_by_flags(const SearchOptions& options) {
   text("objective", options.objective);
   number("--top", "top", options.top);
   number("--rerank", "rerank", options.rerank);
+  if (options.balance_stages) json.member("stages", "balanced");
   json.end_object();
   return hw::Node::parse(json.text(), "flags");
 }

@@ -21,7 +21,7 @@ struct SearchOptions {
   std::string json, markdown;        ///< where to write; empty: not
   std::string profile;             ///< as read_profile()
   int threads = 0;                 ///< 0: one a core
-  bool no_prune = false, quiet = false;
+  bool no_prune = false, quiet = false, balance_stages = false;
 };
 
 /// Throws hw::InputError. Status kNo where no layout fits, or none reaches the goal.

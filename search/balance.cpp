@@ -54,7 +54,7 @@ class Balancer {
       return std::tie(x.missing, x.time, x.spread) < std::tie(y.missing, y.time, y.spread);
     });
     order.resize(std::min(order.size(), keep));
-    Placements found{.best = {}, .judged = static_cast<int>(known_.size())};
+    Placements found{.best = {}, .judged = static_cast<int>(times_.size())};
     for (const auto* each : order)
       found.best.push_back({chunks_of(each->first, run_.model), {each->second.time}, {each->second.peak}});
     return found;
@@ -71,6 +71,7 @@ class Balancer {
         ChunkSizes moved = sizes;
         --moved[from];
         ++moved[to];
+        if (best_judged.missing == 0 && time_of(moved) > (1 + kRounding) * best_judged.time) continue;
         const Judged judged = judge(moved);
         if (!judged.better_than(best_judged)) continue;
         best_judged = judged;
@@ -80,15 +81,24 @@ class Balancer {
     return best;
   }
 
+  void place(const ChunkSizes& sizes) { run_.layout.chunks = chunks_of(sizes, run_.model); }
+
+  double time_of(const ChunkSizes& sizes) {
+    const auto known = times_.find(sizes);
+    if (known != times_.end()) return known->second;
+    place(sizes);
+    return times_.emplace(sizes, blocks_.step_time(run_).value).first->second;
+  }
+
   Judged judge(const ChunkSizes& sizes) {
     const auto known = known_.find(sizes);
     if (known != known_.end()) return known->second;
-    run_.layout.chunks = chunks_of(sizes, run_.model);
-    Judged judged{.time = blocks_.step_time(run_).value};
-    const std::vector<hw::Seconds> work = blocks_.stage_work();
-    for (const hw::Seconds each : work) judged.spread += each.value * each.value;
-    judged.peak = blocks_.forecast(run_).peak.value;
+    Judged judged{.time = time_of(sizes)};
+    place(sizes);
+    const auto peak = blocks_.peak(run_);
+    judged.peak = peak ? peak->value : blocks_.forecast(run_).peak.value;
     judged.missing = std::max(0.0, judged.peak - room_.value);
+    for (const hw::Seconds each : blocks_.stage_work()) judged.spread += each.value * each.value;
     return known_.emplace(sizes, judged).first->second;
   }
 
@@ -96,6 +106,7 @@ class Balancer {
   sim::SchedulePlans plans_;
   sim::SharedBlocks blocks_;
   hw::Bytes room_;
+  std::map<ChunkSizes, double> times_;
   std::map<ChunkSizes, Judged> known_;
 };
 

@@ -14,9 +14,9 @@ namespace {
 
 using hw::Node;
 
-constexpr std::array<std::string_view, 10> kQueryKeys{
-    "space",         "pin", "forbid", "objective",  "goal", "price_per_gpu_hour",
-    "memory_margin", "top", "rerank", "fewest_gpus"};
+constexpr std::array<std::string_view, 11> kQueryKeys{
+    "space",         "pin", "forbid", "objective",   "goal",  "price_per_gpu_hour",
+    "memory_margin", "top", "rerank", "fewest_gpus", "stages"};
 constexpr std::array<std::string_view, 15> kLayoutKeys{
     "gpus", "tp", "pp", "vp", "cp", "ep", "etp", "dp", "ga", "sp", "mbs", "fsdp", "zero", "schedule", "cp_comm_type"};
 
