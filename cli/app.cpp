@@ -173,7 +173,9 @@ void add_search(CLI::App& app, SearchOptions& options) {
   verb.add_option("--merge", options.merge, "make one answer of all shards'")->type_name("ANSWER.json...");
   verb.add_option("--rank-of", options.rank_of, "where these runs stand in the space of their framework")
       ->type_name("RUN.json|RUNS.jsonl...");
-  verb.add_option("--markdown", options.markdown, "write their table as Markdown")->type_name("FILE");
+  verb.add_option("--check", options.check, "whether bounds and the closed form change the answers of these queries")
+      ->type_name("QUERY.json|QUERIES.jsonl...");
+  verb.add_option("--markdown", options.markdown, "write the table of these two as Markdown")->type_name("FILE");
   verb.add_option("--threads", options.threads, "threads (one a core)")->type_name("N");
   verb.add_option("--profile", options.profile, "fitted efficiency to use (default)")->type_name("FILE|NAME");
   verb.add_flag("--no-prune", options.no_prune, "time every layout that fits; the answer is the same");

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "cli/check_search.h"
 #include "cli/data_directory.h"
 #include "cli/json_writer.h"
 #include "cli/output_file.h"
@@ -115,6 +116,7 @@ search::Answer searched(const SearchOptions& options, models::Library& library, 
 
 Answer search(const SearchOptions& options, const models::DataDirectory& data) {
   if (!options.rank_of.empty()) return rank_of(options, data);
+  if (!options.check.empty()) return check_search(options, data);
   const bool has_query = !options.query.empty() || !options.model.empty();
   if (has_query == !options.merge.empty())
     throw hw::InputError("search: needs QUERY.json or --model (docs/search.md), or else --merge with answers");

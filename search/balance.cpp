@@ -12,8 +12,6 @@
 namespace search {
 namespace {
 
-/// Placements of which all are judged: a fraction of a second.
-constexpr long kJudgeAll = 2'000;
 /// Times that differ by less come out of the same sums in another order.
 constexpr double kRounding = 1e-9;
 /// Of the closed form's best, those that events order again.
@@ -145,10 +143,11 @@ bool better(const PlacedRun& a, const PlacedRun& b, hw::Bytes room) {
 
 }  // namespace
 
-Placements balance(const models::Run& run, const hw::Efficiency& efficiency, hw::Bytes room, std::size_t keep) {
+Placements balance(const models::Run& run, const hw::Efficiency& efficiency, hw::Bytes room, std::size_t keep,
+                   long judge_all) {
   Balancer balancer(run, efficiency, room);
   const int chunks = static_cast<int>(run.layout.chunks.size());
-  const bool all = placements(elements(run.model), chunks, kJudgeAll) < kJudgeAll;
+  const bool all = placements(elements(run.model), chunks, judge_all) < judge_all;
   if (all) {
     balancer.judge_all();
   } else {

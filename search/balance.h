@@ -31,8 +31,11 @@ struct Placements {
 /// the stages more even. Where layers are equal, a placement that no move improves has the least busiest stage of all:
 /// the busiest of separable loads is least where no transfer of one unit makes it less (Ibaraki and Katoh, Resource
 /// Allocation Problems, 1988, chapter 3).
-///   keep  at most so many placements
-Placements balance(const models::Run& run, const hw::Efficiency& efficiency, hw::Bytes room, std::size_t keep);
+///   keep       at most so many placements
+///   judge_all  how many placements are few: a fraction of a second's
+constexpr long kJudgeAll = 2'000;
+Placements balance(const models::Run& run, const hw::Efficiency& efficiency, hw::Bytes room, std::size_t keep,
+                   long judge_all = kJudgeAll);
 
 /// A run with its layers placed in one way.
 struct PlacedRun {
