@@ -54,6 +54,8 @@ void add_validate(CLI::App& app, ValidateOptions& options) {
   verb.add_option("RUNS.jsonl", options.files, "measured runs, one JSON object a line")->type_name("...");
   verb.add_option("--json", options.json, "write rows and summary as JSON; - = stdout")->type_name("FILE|-");
   verb.add_option("--markdown", options.markdown, "write the summary as Markdown")->type_name("FILE");
+  verb.add_option("--order", options.order, "write how well competing layouts are ordered, as Markdown")
+      ->type_name("FILE");
   verb.add_option("--fail-above", options.fail_above, "exit 1 if the median |error| is above: 0.15 or 15%")
       ->type_name("X");
   verb.add_option("--by", options.by, "group by framework, model, system, family, precision, task, file")
@@ -175,7 +177,9 @@ void add_search(CLI::App& app, SearchOptions& options) {
       ->type_name("RUN.json|RUNS.jsonl...");
   verb.add_option("--check", options.check, "whether bounds and the closed form change the answers of these queries")
       ->type_name("QUERY.json|QUERIES.jsonl...");
-  verb.add_option("--markdown", options.markdown, "write the table of these two as Markdown")->type_name("FILE");
+  verb.add_option("--effort", options.effort, "what searches of these queries cost in time and memory")
+      ->type_name("QUERY.json...");
+  verb.add_option("--markdown", options.markdown, "write the table of these three as Markdown")->type_name("FILE");
   verb.add_option("--threads", options.threads, "threads (one a core)")->type_name("N");
   verb.add_option("--profile", options.profile, "fitted efficiency to use (default)")->type_name("FILE|NAME");
   verb.add_flag("--no-prune", options.no_prune, "time every layout that fits; the answer is the same");

@@ -11,6 +11,7 @@
 #include "cli/json_writer.h"
 #include "cli/output_file.h"
 #include "cli/rank_of.h"
+#include "cli/search_effort.h"
 #include "cli/search_progress.h"
 #include "cli/stop_signals.h"
 #include "cli/terminal.h"
@@ -116,6 +117,7 @@ search::Answer searched(const SearchOptions& options, models::Library& library, 
 
 Answer search(const SearchOptions& options, const models::DataDirectory& data) {
   if (!options.rank_of.empty()) return rank_of(options, data);
+  if (!options.effort.empty()) return search_effort(options, data);
   if (!options.check.empty()) return check_search(options, data);
   const bool has_query = !options.query.empty() || !options.model.empty();
   if (has_query == !options.merge.empty())

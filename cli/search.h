@@ -18,6 +18,7 @@ struct SearchOptions {
   std::string shard;               ///< `i/n`
   std::vector<std::string> merge;  ///< answers of shards
   std::vector<std::string> rank_of;  ///< runs whose place among the layouts of their space is asked
+  std::vector<std::string> effort;   ///< queries of which the search itself is measured
   std::vector<std::string> check;    ///< queries on which shortcuts are checked
   std::string json, markdown;        ///< where to write; empty: not
   std::string profile;             ///< as read_profile()
