@@ -13,7 +13,7 @@
 namespace calibration {
 namespace {
 
-constexpr double kFreedom = 8;          ///< degrees of freedom of the errors' t distribution
+constexpr double kFreedom = 8;  ///< degrees of freedom of the errors' t distribution
 /// Rows of one model, machine or layout err alike: a row tells as much as so many that do not.
 constexpr double kIndependent = 1;
 constexpr double kLeastGain = 0.5;  ///< of twice the log posterior, below which a fit has ended

@@ -169,7 +169,8 @@ void add_search(CLI::App& app, SearchOptions& options) {
       ->type_name("WHAT");
   verb.add_option("--top", options.top, "layouts to print (10)")->type_name("N");
   verb.add_option("--rerank", options.rerank, "layouts to rank again by events (50)")->type_name("N");
-  verb.add_flag("--balance-stages", options.balance_stages, "of these, place layers where no stage holds up the others");
+  verb.add_flag("--balance-stages", options.balance_stages,
+                "of these, place layers where no stage holds up the others");
   verb.add_option("--json", options.json, "write the answer as JSON; - = stdout")->type_name("FILE|-");
   verb.add_option("--shard", options.shard, "look at one part of the space only")->type_name("i/n");
   verb.add_option("--merge", options.merge, "make one answer of all shards'")->type_name("ANSWER.json...");
@@ -191,7 +192,8 @@ void add_search(CLI::App& app, SearchOptions& options) {
 }
 
 void add_balance(CLI::App& app, BalanceOptions& options) {
-  CLI::App& verb = *app.add_subcommand("balance", "place the layers of a pipeline so that no stage holds up the others");
+  CLI::App& verb =
+      *app.add_subcommand("balance", "place the layers of a pipeline so that no stage holds up the others");
   verb.add_option("RUN.json", options.files, "descriptions of runs, or RUNS.jsonl: docs/runs.md")->type_name("...");
   verb.add_option("--out", options.out, "write the run with its new stage layout")->type_name("RUN.json");
   verb.add_option("--json", options.json, "write the answer as JSON; - = stdout")->type_name("FILE|-");

@@ -20,9 +20,8 @@ BalancedRun balanced(const FiledRun& filed, models::Library& library, const hw::
   const hw::Efficiency efficiency = hw::parse_efficiency(profile, run.cluster);
   search::Framework framework = search::read_framework(run.framework, library.data());
   const hw::Bytes room = search::room_of(framework, run.cluster);
-  return {.name = filed.name,
-          .framework = std::move(framework),
-          .balanced = search::balance_run(run, efficiency, room)};
+  return {
+      .name = filed.name, .framework = std::move(framework), .balanced = search::balance_run(run, efficiency, room)};
 }
 
 /// The description with the placement stated, in place of what it said of that.
@@ -30,9 +29,9 @@ std::string with_layout(const hw::Node& description, const models::Run& run) {
   const std::string layout = models::stage_layout_text(run.layout.chunks);
   const hw::Node stated = hw::Node::parse("{\"pp_layout\": \"" + layout + "\"}", description.file());
   const auto extra = description.find("extra");
-  const hw::Node kept = extra ? search::without(*extra, {"account_for_embedding_in_pipeline_split",
-                                                         "account_for_loss_in_pipeline_split"})
-                              : hw::Node::parse("{}", description.file());
+  const hw::Node kept =
+      extra ? search::without(*extra, {"account_for_embedding_in_pipeline_split", "account_for_loss_in_pipeline_split"})
+            : hw::Node::parse("{}", description.file());
   const std::string whole = search::merged(kept, stated).dump();
   return search::merged(description, hw::Node::parse("{\"extra\": " + whole + "}", description.file())).pretty() + "\n";
 }

@@ -36,9 +36,7 @@ double unevenness(const PlacedRun& placed) {
   return most / (sum / static_cast<double>(placed.stages.size())) - 1;
 }
 
-bool changed(const Balanced& balanced) {
-  return balanced.after.run.layout.chunks != balanced.before.run.layout.chunks;
-}
+bool changed(const Balanced& balanced) { return balanced.after.run.layout.chunks != balanced.before.run.layout.chunks; }
 
 double gain(const Balanced& balanced) {
   return balanced.before.prediction.step_time / balanced.after.prediction.step_time - 1;
@@ -82,9 +80,8 @@ std::string setting_text(const BalancedRun& run) {
   const std::string setting = search::stage_setting(form, run.balanced.after.run.layout.chunks);
   if (!setting.empty()) return form.key + " = " + setting + "\n";
   const std::string own = models::stage_layout_text(run.balanced.after.run.layout.chunks);
-  const std::string why = form.kind == search::StageForm::Kind::none
-                              ? form.origin
-                              : form.key + " has no word for multi-token prediction";
+  const std::string why =
+      form.kind == search::StageForm::Kind::none ? form.origin : form.key + " has no word for multi-token prediction";
   return fmt::format("framework {} cannot be told so ({}); as a run description says it: {}\n", run.framework.name, why,
                      own);
 }

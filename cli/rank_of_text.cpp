@@ -53,8 +53,9 @@ TextTable standings_table(const std::vector<NamedStanding>& standings) {
       cells.emplace_back("nothing fits");
     } else {
       const search::Row& best = standing.answer.rows.front();
-      for (std::string& cell : std::vector<std::string>{layout_of(best.run), four_digits(best.prediction.step_time.value),
-                                                        gib_number(best.prediction.memory.peak), gain_text(standing)})
+      for (std::string& cell :
+           std::vector<std::string>{layout_of(best.run), four_digits(best.prediction.step_time.value),
+                                    gib_number(best.prediction.memory.peak), gain_text(standing)})
         cells.push_back(std::move(cell));
     }
     table.add(std::move(cells));

@@ -129,9 +129,8 @@ bool is_placement(const ChunkSizes& sizes) {
 PlacedRun placed(models::Run run, const hw::Efficiency& efficiency) {
   sim::SchedulePlans plans;
   sim::SharedBlocks blocks(run, efficiency, plans);
-  PlacedRun placed{.run = run,
-                   .prediction = sim::predict(run, efficiency, sim::Tier::events),
-                   .stages = blocks.stage_loads(run)};
+  PlacedRun placed{
+      .run = run, .prediction = sim::predict(run, efficiency, sim::Tier::events), .stages = blocks.stage_loads(run)};
   return placed;
 }
 

@@ -10,8 +10,7 @@
 namespace search {
 namespace {
 
-BalancedCandidate balanced(models::Run run, Candidate candidate, const Query& query,
-                           const hw::Efficiency& efficiency) {
+BalancedCandidate balanced(models::Run run, Candidate candidate, const Query& query, const hw::Efficiency& efficiency) {
   const Judge judge(query, run.cluster, run.layout.gbs, run.layout.seq_len);
   if (run.layout.chunks.size() > 1) {
     const Placement best = balance(run, efficiency, judge.room(), 1).best.front();

@@ -18,7 +18,8 @@ hw::Node value(const hw::Node& node, const char* key) {
 }  // namespace
 
 Framework parse_framework(const hw::Node& node) {
-  node.only({"name", "about", "memory_margin", "memory_reserve_gib", "near_miss", "stage_layout", "rules", "space", "moe_space"});
+  node.only({"name", "about", "memory_margin", "memory_reserve_gib", "near_miss", "stage_layout", "rules", "space",
+             "moe_space"});
   node.at("about").text();
   Framework framework{.name = node.at("name").text(),
                       .memory_margin = value(node, "memory_margin").non_negative(),

@@ -43,12 +43,14 @@ void add_recompute(const Node& own, const models::Run& laid_out, models::Library
 }  // namespace
 
 Node opened(const Node& run) {
-  Node open = without(run, {"id", "notes", "source", "trust", "measured", "hardware_note", "recompute", "tp", "pp",
-                            "vp", "cp", "ep", "etp", "dp", "ga", "sp", "mbs", "fsdp", "zero", "schedule"});
+  Node open = without(
+      run, {"id", "notes", "source", "trust", "measured", "hardware_note", "recompute", "tp",   "pp",      "vp", "cp",
+            "ep", "etp",   "dp",     "ga",    "sp",       "mbs",           "fsdp",      "zero", "schedule"});
   open = without_inner(open, "optimizer", {"distributed"});
   open = without_inner(open, "moe", {"ep_shard", "avg_ep_ranks_per_token", "avg_8gpu_nodes_per_token"});
-  open = without_inner(open, "extra", {"pp_layout", "cp_comm_type", "account_for_embedding_in_pipeline_split",
-                                       "account_for_loss_in_pipeline_split"});
+  open = without_inner(
+      open, "extra",
+      {"pp_layout", "cp_comm_type", "account_for_embedding_in_pipeline_split", "account_for_loss_in_pipeline_split"});
   const auto overlap = open.find("overlap");
   if (!overlap || !overlap->is_object()) return open;
   return merged(open, Node::parse("{\"overlap\": " + opened_overlap(*overlap).dump() + "}", run.file()));

@@ -52,8 +52,8 @@ void mark_ties(Answer& answer, RowMaker& maker) {
   Row* robust = nullptr;
   for (Row& row : answer.rows) {
     const hw::Efficiency& efficiency = maker.efficiency(row.run.cluster);
-    row.tie =
-        &row != &answer.rows.front() && ties(row, answer.rows.front(), answer.query, layout_half_width(row.run, efficiency));
+    row.tie = &row != &answer.rows.front() &&
+              ties(row, answer.rows.front(), answer.query, layout_half_width(row.run, efficiency));
     if (!row.tie && &row != &answer.rows.front()) continue;
     const Judge judge(answer.query, row.run.cluster, row.run.layout.gbs, row.run.layout.seq_len);
     row.worst = judge.score(row.run.layout.gpus, worst_time(row, efficiency), row.prediction.memory.peak);

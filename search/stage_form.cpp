@@ -58,8 +58,7 @@ std::string stage_setting(const StageForm& form, const std::vector<models::Stage
   const bool has_mtp = std::ranges::any_of(chunks, [](const models::StageChunk& chunk) { return chunk.mtp > 0; });
   if (form.kind == StageForm::Kind::none || has_mtp) return "";
   std::string text;
-  for (const models::StageChunk& chunk : chunks)
-    text += (text.empty() ? "" : ",\n ") + quoted(modules_of(form, chunk));
+  for (const models::StageChunk& chunk : chunks) text += (text.empty() ? "" : ",\n ") + quoted(modules_of(form, chunk));
   return "[" + text + "]";
 }
 

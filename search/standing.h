@@ -12,11 +12,11 @@ namespace search {
 /// Where a run's own layout stands among all that its framework could run in its place.
 struct Standing {
   models::Run run;
-  sim::Prediction own;           ///< of the run itself, by events
-  hw::Seconds own_closed_form;   ///< what its rank is counted by
-  std::string missing;           ///< why the space does not have it; empty: it does
-  bool fits = false;             ///< in what the search leaves of the memory
-  Answer answer;                 ///< what the search proposes
+  sim::Prediction own;          ///< of the run itself, by events
+  hw::Seconds own_closed_form;  ///< what its rank is counted by
+  std::string missing;          ///< why the space does not have it; empty: it does
+  bool fits = false;            ///< in what the search leaves of the memory
+  Answer answer;                ///< what the search proposes
 
   std::int64_t rank() const { return 1 + answer.counts.faster; }
   std::int64_t that_fit() const { return answer.counts.timed + answer.counts.pruned; }
