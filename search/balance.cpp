@@ -14,6 +14,8 @@ namespace {
 
 /// Times that differ by less come out of the same sums in another order.
 constexpr double kRounding = 1e-9;
+/// Gains below this are no reason to move layers.
+constexpr double kWorthMoving = 1e-3;
 /// Of the closed form's best, those that events order again.
 constexpr std::size_t kPredictedByEvents = 6;
 
@@ -176,6 +178,9 @@ Balanced balance_run(const models::Run& run, const hw::Efficiency& efficiency, h
     PlacedRun candidate = placed(std::move(moved), efficiency);
     if (better(candidate, balanced.after, balanced.room)) balanced.after = std::move(candidate);
   }
+  const double gain = balanced.before.prediction.step_time / balanced.after.prediction.step_time - 1;
+  const bool fitted = balanced.before.prediction.memory.peak <= balanced.room;
+  if (fitted && gain < kWorthMoving) balanced.after = balanced.before;
   balanced.judged = found.judged;
   balanced.all = found.all;
   return balanced;
