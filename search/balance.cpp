@@ -128,7 +128,7 @@ bool is_placement(const ChunkSizes& sizes) {
   return std::ranges::all_of(sizes, [](int size) { return size > 0; });
 }
 
-PlacedRun placed(models::Run run, const hw::Efficiency& efficiency) {
+PlacedRun placed(const models::Run& run, const hw::Efficiency& efficiency) {
   sim::SchedulePlans plans;
   sim::SharedBlocks blocks(run, efficiency, plans);
   PlacedRun placed{
@@ -175,7 +175,7 @@ Balanced balance_run(const models::Run& run, const hw::Efficiency& efficiency, h
   for (const auto& chunks : candidates) {
     models::Run moved = known;
     moved.layout.chunks = chunks;
-    PlacedRun candidate = placed(std::move(moved), efficiency);
+    PlacedRun candidate = placed(moved, efficiency);
     if (better(candidate, balanced.after, balanced.room)) balanced.after = std::move(candidate);
   }
   const double gain = balanced.before.prediction.step_time / balanced.after.prediction.step_time - 1;

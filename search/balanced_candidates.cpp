@@ -29,6 +29,7 @@ std::vector<BalancedCandidate> balanced_runs(std::vector<models::Run> runs, cons
                                              const Query& query, RowMaker& maker, int threads) {
   namespace tbb = oneapi::tbb;
   std::vector<const hw::Efficiency*> efficiencies;  // read by one thread
+  efficiencies.reserve(runs.size());
   for (const models::Run& run : runs) efficiencies.push_back(&maker.efficiency(run.cluster));
   std::vector<BalancedCandidate> found(runs.size());
   tbb::task_arena arena(threads > 0 ? threads : tbb::task_arena::automatic);

@@ -114,6 +114,7 @@ std::vector<hw::Bytes> stage_peaks(const models::StepProgram& program,
   const std::vector<Fullest> ranks = fullest_moments(program, known_orders);
   const double everywhere = pipeline_buffers(program) + program.traits.allocator_overhead_gib * hw::kGiB;
   std::vector<hw::Bytes> peaks;
+  peaks.reserve(ranks.size());
   for (int stage = 0; stage < program.layout.pp; ++stage)
     peaks.push_back({held_by(program, stage, ranks[at(stage)]) + everywhere});
   return peaks;
