@@ -1,4 +1,4 @@
-// Guards the one direction of dependency, hw <- models <- {sim, exec, recipes}, sim <- {calibration, search} <- cli,
+// Guards the one direction of dependency, hw <- models <- {sim, exec}, sim <- {calibration, search} <- cli,
 // over every #include of the tree, and that a third-party library is seen only by .cpp files of the folder that owns
 // it. The table is the one of README.md, "Folders".
 #include <gtest/gtest.h>
@@ -27,7 +27,7 @@ const std::vector<Rule>& rules() {
   static const std::vector<Rule> table{
       {"hw/", {"hw"}, {"nlohmann/"}},
       {"models/", {"models", "hw"}, {"boost/"}},
-      {"recipes/", {"recipes", "models", "hw"}, {"nlohmann/", "yaml-cpp/", "toml++/"}},
+      {"models/recipes/", {"models", "hw"}, {"nlohmann/", "yaml-cpp/", "toml++/"}},
       {"sim/", {"sim", "models", "hw"}, {"tbb/", "oneapi/tbb"}},
       {"search/", {"search", "sim", "models", "hw"}, {"tbb/", "oneapi/tbb"}},
       {"exec/cpu/", {"exec", "models", "hw"}, {"cblas.h", "dnnl", "oneapi/dnnl", "mpi.h"}},
@@ -35,7 +35,7 @@ const std::vector<Rule>& rules() {
       {"exec/", {"exec", "models", "hw"}, {}},
       {"bench/mpi/", {"exec", "models", "hw"}, {"mpi.h"}},
       {"calibration/", {"calibration", "sim", "models", "hw"}, {"Eigen/", "unsupported/Eigen/", "zlib.h"}},
-      {"cli/", {"cli", "calibration", "search", "exec", "sim", "recipes", "models", "hw"}, {"CLI/", "fmt/"}},
+      {"cli/", {"cli", "calibration", "search", "exec", "sim", "models", "hw"}, {"CLI/", "fmt/"}},
   };
   return table;
 }
@@ -58,7 +58,6 @@ Rule rule_of(const std::string& path) {
   const bool is_test = path.starts_with("tests/");
   const std::string owner = is_test ? path.substr(path.find('/') + 1) : path;
   Rule rule{path,
-            {"hw", "models", "recipes", "sim", "exec", "calibration", "cli"},
             {"hw", "models", "sim", "search", "exec", "calibration", "cli"},
             {"benchmark/"}};  // tests/*.cpp, tests/bench/
   for (const Rule& candidate : rules()) {
@@ -105,41 +104,39 @@ std::string read(const std::filesystem::path& path) {
 TEST(IncludeDirections, HoldInEveryFile) {
   const std::filesystem::path root{STEPCAST_SOURCE_DIR};
   int files = 0;
-  for (const char* folder : {"hw", "models", "recipes", "sim", "exec", "calibration", "cli", "tests"}) {
-    for (const char* folder : {"hw", "models", "sim", "search", "exec", "calibration", "cli", "tests"}) {
-      if (!std::filesystem::exists(root / folder)) continue;
-      for (const auto& entry : std::filesystem::recursive_directory_iterator{root / folder}) {
-        if (!is_code(entry.path())) continue;
-        ++files;
-        const std::string path = std::filesystem::relative(entry.path(), root).generic_string();
-        for (const std::string& broken : broken_includes(path, read(entry.path()))) ADD_FAILURE() << broken;
-      }
+  for (const char* folder : {"hw", "models", "sim", "search", "exec", "calibration", "cli", "tests"}) {
+    if (!std::filesystem::exists(root / folder)) continue;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator{root / folder}) {
+      if (!is_code(entry.path())) continue;
+      ++files;
+      const std::string path = std::filesystem::relative(entry.path(), root).generic_string();
+      for (const std::string& broken : broken_includes(path, read(entry.path()))) ADD_FAILURE() << broken;
     }
-    EXPECT_GT(files, 0) << "no source found below " << root;
   }
+  EXPECT_GT(files, 0) << "no source found below " << root;
+}
 
-  // The check above could pass by seeing nothing: each kind of break is shown to it once.
-  TEST(IncludeDirections, AFolderAboveIsRefused) {
-    EXPECT_EQ(broken_includes("models/layout.cpp", "#include \"hw/units.h\"\n#include \"sim/price.h\"\n"),
-              Names{"models/layout.cpp includes sim/price.h"});
-    EXPECT_EQ(broken_includes("sim/price.h", "  #  include \"exec/device.h\"\n"),
-              Names{"sim/price.h includes exec/device.h"});
-    EXPECT_EQ(broken_includes("tests/hw/node_test.cpp", "#include \"models/model.h\"\n"),
-              Names{"tests/hw/node_test.cpp includes models/model.h"});
-  }
+// The check above could pass by seeing nothing: each kind of break is shown to it once.
+TEST(IncludeDirections, AFolderAboveIsRefused) {
+  EXPECT_EQ(broken_includes("models/layout.cpp", "#include \"hw/units.h\"\n#include \"sim/price.h\"\n"),
+            Names{"models/layout.cpp includes sim/price.h"});
+  EXPECT_EQ(broken_includes("sim/price.h", "  #  include \"exec/device.h\"\n"),
+            Names{"sim/price.h includes exec/device.h"});
+  EXPECT_EQ(broken_includes("tests/hw/node_test.cpp", "#include \"models/model.h\"\n"),
+            Names{"tests/hw/node_test.cpp includes models/model.h"});
+}
 
-  TEST(IncludeDirections, ANameWithoutItsFolderIsRefused) {
-    EXPECT_EQ(broken_includes("hw/node.cpp", "#include \"node.h\"\n"), Names{"hw/node.cpp includes node.h"});
-  }
+TEST(IncludeDirections, ANameWithoutItsFolderIsRefused) {
+  EXPECT_EQ(broken_includes("hw/node.cpp", "#include \"node.h\"\n"), Names{"hw/node.cpp includes node.h"});
+}
 
-  TEST(IncludeDirections, ThirdPartyIsForItsOwnersSourcesOnly) {
-    EXPECT_TRUE(broken_includes("hw/node.cpp", "#include <nlohmann/json.hpp>\n#include <vector>\n").empty());
-    EXPECT_EQ(broken_includes("hw/node.h", "#include <nlohmann/json.hpp>\n"),
-              Names{"hw/node.h includes nlohmann/json.hpp"});
-    EXPECT_EQ(broken_includes("sim/price.cpp", "#include <Eigen/Dense>\n"),
-              Names{"sim/price.cpp includes Eigen/Dense"});
-    EXPECT_EQ(broken_includes("exec/run.cpp", "#include <cuda_runtime.h>\n"),
-              Names{"exec/run.cpp includes cuda_runtime.h"});
-  }
+TEST(IncludeDirections, ThirdPartyIsForItsOwnersSourcesOnly) {
+  EXPECT_TRUE(broken_includes("hw/node.cpp", "#include <nlohmann/json.hpp>\n#include <vector>\n").empty());
+  EXPECT_EQ(broken_includes("hw/node.h", "#include <nlohmann/json.hpp>\n"),
+            Names{"hw/node.h includes nlohmann/json.hpp"});
+  EXPECT_EQ(broken_includes("sim/price.cpp", "#include <Eigen/Dense>\n"), Names{"sim/price.cpp includes Eigen/Dense"});
+  EXPECT_EQ(broken_includes("exec/run.cpp", "#include <cuda_runtime.h>\n"),
+            Names{"exec/run.cpp includes cuda_runtime.h"});
+}
 
 }  // namespace
