@@ -14,6 +14,7 @@
 #include "cli/recipe.h"
 #include "cli/search.h"
 #include "cli/train.h"
+#include "cli/tune.h"
 #include "cli/validate.h"
 #include "cli/version.h"
 #include "hw/error_text.h"
@@ -32,6 +33,7 @@ struct Options {
   TrainOptions train;
   RecipeOptions recipe;
   SearchOptions search;
+  TuneOptions tune;
 };
 
 void add_predict(CLI::App& app, PredictOptions& options) {
@@ -178,6 +180,28 @@ void add_search(CLI::App& app, SearchOptions& options) {
       "Example: stepcast search configs/searches/gpt3-175b-a100-64.json --top 5");
 }
 
+void add_tune(CLI::App& app, TuneOptions& options) {
+  CLI::App& verb = *app.add_subcommand("tune", "give a recipe back with a faster layout");
+  add_recipe_input(verb, options.recipe);
+  verb.add_option("--pin", options.pin, "hold a dimension, such as tp=2")->type_name("KEY=VALUE")->allow_extra_args(false);
+  verb.add_option("--space", options.space, "values to try of a dimension, such as mbs=1,2")
+      ->type_name("KEY=VALUE,...")
+      ->allow_extra_args(false);
+  verb.add_option("--forbid", options.forbid, "leave such layouts out, such as pp=4,zero=0")
+      ->type_name("KEY=VALUE,...")
+      ->allow_extra_args(false);
+  verb.add_option("--rerank", options.rerank, "layouts to rank by events (50)")->type_name("N");
+  verb.add_option("--out", options.recipe.out, "write the recipe there (default: stdout)")->type_name("FILE");
+  verb.add_option("--json", options.recipe.json, "write what was found as JSON; - = stdout")->type_name("FILE|-");
+  verb.add_option("--threads", options.threads, "threads of the search (one a core)")->type_name("N");
+  verb.add_option("--profile", options.profile, "fitted efficiency to use (default)")->type_name("FILE|NAME");
+  verb.add_flag("--quiet", options.quiet, "no progress on stderr");
+  verb.footer(
+      "What is found is told on stdout with --out, else on stderr. SIGINT or SIGTERM: the best so far.\n"
+      "Exit status: 0 done, 1 no layout is faster than the recipe's, 2 bad input.\n"
+      "Example: stepcast tune configs/recipes/llama3-70b-h100-64.py --out tuned.py");
+}
+
 /// Flags that may stand where `verb` is the verb, and those of what is said of it (`recipe show`).
 std::vector<std::string> known_flags(const CLI::App& app, const CLI::App* verb) {
   std::vector<const CLI::App*> levels = {&app};
@@ -226,6 +250,7 @@ void describe(CLI::App& app, Options& options) {
   add_train(app, options.train);
   add_recipe(app, options.recipe);
   add_search(app, options.search);
+  add_tune(app, options.tune);
   for (CLI::App* level : app.get_subcommands(nullptr)) {
     level->fallthrough();
     level->allow_extras();
@@ -293,6 +318,7 @@ Answer run(int argc, const char* const* argv) {
     return {.status = kBadInput, .diagnostics = verbs.front()->help()};
   }
   if (verbs.front()->get_name() == "search") return search(options.search, data);
+  if (verbs.front()->get_name() == "tune") return tune(options.tune, data);
   return validate(options.validate, data, {argv + 1, argv + argc});
 }
 

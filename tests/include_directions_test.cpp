@@ -35,7 +35,8 @@ const std::vector<Rule>& rules() {
       {"exec/", {"exec", "models", "hw"}, {}},
       {"bench/mpi/", {"exec", "models", "hw"}, {"mpi.h"}},
       {"calibration/", {"calibration", "sim", "models", "hw"}, {"Eigen/", "unsupported/Eigen/", "zlib.h"}},
-      {"cli/", {"cli", "calibration", "search", "exec", "sim", "recipes", "models", "hw"}, {"CLI/", "fmt/"}},
+      {"tuning/", {"tuning", "search", "calibration", "recipes", "sim", "models", "hw"}, {}},
+      {"cli/", {"cli", "tuning", "calibration", "search", "exec", "sim", "recipes", "models", "hw"}, {"CLI/", "fmt/"}},
   };
   return table;
 }
@@ -105,8 +106,8 @@ std::string read(const std::filesystem::path& path) {
 TEST(IncludeDirections, HoldInEveryFile) {
   const std::filesystem::path root{STEPCAST_SOURCE_DIR};
   int files = 0;
-  for (const char* folder : {"hw", "models", "recipes", "sim", "exec", "calibration", "cli", "tests"}) {
-  for (const char* folder : {"hw", "models", "sim", "search", "exec", "calibration", "cli", "tests"}) {
+  for (const char* folder : {"hw", "models", "recipes", "sim", "exec", "calibration", "tuning", "cli", "tests"}) {
+  for (const char* folder : {"hw", "models", "sim", "search", "exec", "calibration", "tuning", "cli", "tests"}) {
     if (!std::filesystem::exists(root / folder)) continue;
     for (const auto& entry : std::filesystem::recursive_directory_iterator{root / folder}) {
       if (!is_code(entry.path())) continue;
