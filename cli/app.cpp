@@ -180,6 +180,21 @@ void add_search(CLI::App& app, SearchOptions& options) {
       "Example: stepcast search configs/searches/gpt3-175b-a100-64.json --top 5");
 }
 
+void add_tries(CLI::App& verb, TuneOptions& options) {
+  verb.add_option("--try", options.tries, "run the N most promising layouts for real")->type_name("N");
+  verb.add_option("--steps", options.steps, "steps of each run on this machine's CPU (5)")->type_name("N");
+  verb.add_option("--command", options.command, "what runs a layout, in place of the CPU executor")
+      ->type_name("'CMD {recipe} {gpus}'");
+  verb.add_option("--step-time-pattern", options.pattern, "where its stdout has the step time in seconds")
+      ->type_name("REGEX");
+  verb.add_option("--timeout", options.timeout, "a command's seconds at most (3600)")->type_name("N");
+  verb.add_option("--rounds", options.rounds, "runs of each layout, in turns with the recipe's (3; of a command 1)")
+      ->type_name("N");
+  verb.add_option("--enough", options.enough, "stop where no untried layout may gain more (2%)")->type_name("X");
+  verb.add_option("--check", options.check, "then run all layouts in N rounds: how far is the pick from the best?")
+      ->type_name("N");
+}
+
 void add_tune(CLI::App& app, TuneOptions& options) {
   CLI::App& verb = *app.add_subcommand("tune", "give a recipe back with a faster layout");
   add_recipe_input(verb, options.recipe);
@@ -191,6 +206,8 @@ void add_tune(CLI::App& app, TuneOptions& options) {
       ->type_name("KEY=VALUE,...")
       ->allow_extra_args(false);
   verb.add_option("--rerank", options.rerank, "layouts to rank by events (50)")->type_name("N");
+  verb.add_option("--least-gain", options.least_gain, "a layout that gains less is no better (1%)")->type_name("X");
+  add_tries(verb, options);
   verb.add_option("--out", options.recipe.out, "write the recipe there (default: stdout)")->type_name("FILE");
   verb.add_option("--json", options.recipe.json, "write what was found as JSON; - = stdout")->type_name("FILE|-");
   verb.add_option("--threads", options.threads, "threads of the search (one a core)")->type_name("N");

@@ -49,6 +49,7 @@ std::string tuned_json(const Tuned& tuned) {
     for (const char* key : {"after", "gain", "gain80"}) json.key(key).null();
     write_changes({}, json);
   }
+  write_tries(tuned, json);
   json.key("refused").begin_array();
   for (const tuning::Refused& refused : tuned.pick.refused) {
     json.begin_object().member("step_time_s", refused.step_time_s).member("why", refused.why);

@@ -84,12 +84,6 @@ std::string looked_at(const search::Answer& answer) {
   return text;
 }
 
-std::string changes_text(const std::vector<tuning::Change>& changes) {
-  std::string text;
-  for (const tuning::Change& change : changes) text += (text.empty() ? "" : ", ") + change.field + " " + change.after;
-  return text;
-}
-
 std::string refused_text(const std::vector<tuning::Refused>& refused) {
   std::string text;
   for (const tuning::Refused& one : refused)
@@ -103,7 +97,22 @@ std::string gain_text(const tuning::Gain& gain) {
                      percent_text(gain.ratio - 1), percent_text(gain.low - 1), percent_text(gain.high - 1));
 }
 
+/// The measured one has the runs' own noise for an interval.
+std::string measured_gain(const tuning::Tries& tries) {
+  constexpr double kInterval80 = 1.2816;  // deviations of a normal distribution
+  const tuning::Trial& best = tries.trials[*tries.pick];
+  const double factor = std::exp(kInterval80 * best.deviation);
+  const double ratio = tries.trials.front().time / best.time;
+  return "measured: " + gain_text({.ratio = ratio, .low = ratio / factor, .high = ratio * factor});
+}
+
 }  // namespace
+
+std::string changes_text(const std::vector<tuning::Change>& changes) {
+  std::string text;
+  for (const tuning::Change& change : changes) text += (text.empty() ? "" : ", ") + change.field + " " + change.after;
+  return text;
+}
 
 std::string tuned_text(const Tuned& tuned, std::size_t width) {
   const Proposal& own = tuned.proposals.own;
@@ -111,9 +120,11 @@ std::string tuned_text(const Tuned& tuned, std::size_t width) {
   std::string out = fmt::format("{} on {} {}, {}\n", own.run.model.name, own.run.layout.gpus,
                                 own.run.cluster.gpu.name, own.run.framework);
   out += looked_at(tuned.answer) + "\n" + sides(own, best, width) + "\n";
+  out += tries_text(tuned, width);
   if (best == nullptr) return out + "no layout is faster than the recipe's\n" + refused_text(tuned.pick.refused);
   if (!own.prediction.memory.fits()) out += "the recipe does not fit in memory, the tuned one does\n";
-  out += gain_text(tuning::gain_of(tuned.proposals, *best)) + "\n";
+  out += tuned.tries != nullptr ? measured_gain(*tuned.tries) : gain_text(tuning::gain_of(tuned.proposals, *best));
+  out += "\n";
   out += changes_table(best->changes, width) + "\n";
   out += why_table(own.prediction, best->prediction, width);
   return out + refused_text(tuned.pick.refused);

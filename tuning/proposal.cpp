@@ -65,10 +65,10 @@ Gain gain_of(const Proposals& proposals, const Proposal& other) {
 
 namespace {
 
-bool beats(const Proposal& other, const Proposal& own) {
+bool beats(const Proposal& other, const Proposal& own, double least_gain) {
   if (!other.prediction.memory.fits()) return false;
   if (!own.prediction.memory.fits()) return true;
-  return other.prediction.step_time < (1 - kSameTime) * own.prediction.step_time;
+  return own.prediction.step_time / other.prediction.step_time > 1 + least_gain;
 }
 
 /// Those from `first` on that are as fast as it, fewest changes first.
@@ -84,9 +84,10 @@ std::vector<const Proposal*> as_fast_as(const std::vector<Proposal>& others, std
 
 }  // namespace
 
-Pick pick(const Subject& subject, const Proposals& proposals, models::Library& library) {
+Pick pick(const Subject& subject, const Proposals& proposals, double least_gain, models::Library& library) {
   Pick best;
-  for (std::size_t i = 0; i < proposals.others.size() && beats(proposals.others[i], proposals.own); ++i) {
+  for (std::size_t i = 0; i < proposals.others.size(); ++i) {
+    if (!beats(proposals.others[i], proposals.own, least_gain)) break;
     for (const Proposal* proposal : as_fast_as(proposals.others, i)) {
       try {
         best.text = subject.saying(proposal->description, library);

@@ -53,6 +53,7 @@ struct Pick {
   std::vector<Refused> refused;        ///< faster ones
 };
 
-Pick pick(const Subject& subject, const Proposals& proposals, models::Library& library);
+/// `least_gain`: a layout that gains less on the recipe's own is none.
+Pick pick(const Subject& subject, const Proposals& proposals, double least_gain, models::Library& library);
 
 }  // namespace tuning
