@@ -14,6 +14,8 @@ constexpr double kDimensions = 0.5;    ///< of what equal dimensions share, in u
 constexpr double kOwn = 0.3;           ///< of each layout's own, likewise
 constexpr double kSpreadDeviation = 0.7;                        ///< of the logarithm of the parts' deviation: a factor 2
 constexpr double kSpreadFactors[] = {0.5, 1, 2, 4, 8};          ///< times the prior: what is tried
+constexpr int kIterations = 30;
+constexpr double kLongestStep = 1, kSettled = 1e-6;  ///< of the logarithm of a factor
 constexpr double kLeastSpread = 0.01;                           ///< of a profile without intervals
 
 using models::Layout;
@@ -34,29 +36,34 @@ double alike(const CorrectedLayout& a, const CorrectedLayout& b) {
   return a.choices.empty() ? 0 : static_cast<double>(same) / static_cast<double>(a.choices.size());
 }
 
-/// Covariance of the log errors of two layouts, in units of the parts' variance; without the common factor.
-double structure(const CorrectedLayout& a, const CorrectedLayout& b) {
-  double sum = kDimensions * kDimensions * alike(a, b);
-  for (std::size_t i = 0; i < a.shares.size(); ++i) sum += a.shares[i] * b.shares[i];
-  return &a == &b ? sum + kOwn * kOwn : sum;
+/// A layout's step about some factors of its parts: log(time) = offset + shares * log(factors).
+struct Linear {
+  double offset = 0;
+  Eigen::VectorXd shares;
+};
+
+Linear linear_at(const CorrectedLayout& layout, const Eigen::VectorXd& log_factors) {
+  const Eigen::Map<const Eigen::VectorXd> parts(layout.parts.data(), static_cast<Eigen::Index>(layout.parts.size()));
+  const Eigen::VectorXd scaled = parts.array() * log_factors.array().exp();
+  const double time = scaled.sum();
+  Linear linear{.offset = 0, .shares = scaled / time};
+  linear.offset = std::log(time) - linear.shares.dot(log_factors);
+  return linear;
 }
 
-/// Log errors that were measured, and how they hang together at one deviation of the parts.
+/// What was measured, and how it hangs together where factors stray by `spread`.
 class Fit {
  public:
   Fit(std::span<const CorrectedLayout> layouts, std::span<const MeasuredLayout> measured, double spread)
       : layouts_(layouts), measured_(measured), spread_(spread) {
-    const auto n = static_cast<Eigen::Index>(measured.size());
-    Eigen::MatrixXd covariances(n, n);
-    errors_.resize(n);
-    for (Eigen::Index i = 0; i < n; ++i) {
-      const MeasuredLayout& one = measured[static_cast<std::size_t>(i)];
-      errors_(i) = std::log(one.time / layouts[one.layout].predicted);
-      covariances.col(i) = with_measured(layouts[one.layout]);
-      covariances(i, i) += one.deviation * one.deviation;
+    log_factors_ = Eigen::VectorXd::Zero(static_cast<Eigen::Index>(layouts.front().parts.size()));
+    for (int iteration = 0; iteration < kIterations; ++iteration) {
+      solve();
+      const Eigen::VectorXd step = (most_likely_factors() - log_factors_).cwiseMax(-kLongestStep).cwiseMin(kLongestStep);
+      log_factors_ += step;
+      if (step.cwiseAbs().maxCoeff() < kSettled) break;
     }
-    solver_.compute(covariances);
-    weights_ = solver_.solve(errors_);
+    solve();
   }
 
   /// Logarithm of the likelihood of what was measured, up to a constant.
@@ -64,26 +71,54 @@ class Fit {
     return -0.5 * errors_.dot(weights_) - solver_.matrixL().toDenseMatrix().diagonal().array().log().sum();
   }
 
-  CorrectedTime at(const CorrectedLayout& layout) const {
-    const Eigen::VectorXd covariances = with_measured(layout);
-    const double variance = covariance(layout, layout) - covariances.dot(solver_.solve(covariances));
-    return {std::exp(covariances.dot(weights_)) * layout.predicted, std::sqrt(std::max(0.0, variance))};
+  CorrectedTime at(std::size_t layout) const {
+    const Linear linear = linear_at(layouts_[layout], log_factors_);
+    const Eigen::VectorXd covariances = with_measured(layout, linear);
+    const double variance = covariance(layout, linear, layout, linear) - covariances.dot(solver_.solve(covariances));
+    return {{std::exp(linear.offset + covariances.dot(weights_))}, std::sqrt(std::max(0.0, variance))};
   }
 
  private:
-  double covariance(const CorrectedLayout& a, const CorrectedLayout& b) const {
-    return kCommonFactor * kCommonFactor + spread_ * spread_ * structure(a, b);
+  void solve() {
+    const auto n = static_cast<Eigen::Index>(measured_.size());
+    linear_.clear();
+    for (const MeasuredLayout& one : measured_) linear_.push_back(linear_at(layouts_[one.layout], log_factors_));
+    Eigen::MatrixXd covariances(n, n);
+    errors_.resize(n);
+    for (Eigen::Index i = 0; i < n; ++i) {
+      const auto index = static_cast<std::size_t>(i);
+      const MeasuredLayout& one = measured_[index];
+      errors_(i) = std::log(one.time.value) - linear_[index].offset;
+      covariances.col(i) = with_measured(one.layout, linear_[index]);
+      covariances(i, i) += one.deviation * one.deviation;
+    }
+    solver_.compute(covariances);
+    weights_ = solver_.solve(errors_);
   }
-  Eigen::VectorXd with_measured(const CorrectedLayout& layout) const {
+
+  Eigen::VectorXd most_likely_factors() const {
+    Eigen::VectorXd sum = Eigen::VectorXd::Zero(log_factors_.size());
+    for (std::size_t i = 0; i < linear_.size(); ++i) sum += weights_(static_cast<Eigen::Index>(i)) * linear_[i].shares;
+    return spread_ * spread_ * sum;
+  }
+
+  double covariance(std::size_t a, const Linear& of_a, std::size_t b, const Linear& of_b) const {
+    double sum = kDimensions * kDimensions * alike(layouts_[a], layouts_[b]) + of_a.shares.dot(of_b.shares);
+    if (a == b) sum += kOwn * kOwn;
+    return kCommonFactor * kCommonFactor + spread_ * spread_ * sum;
+  }
+  Eigen::VectorXd with_measured(std::size_t layout, const Linear& linear) const {
     Eigen::VectorXd covariances(static_cast<Eigen::Index>(measured_.size()));
     for (std::size_t i = 0; i < measured_.size(); ++i)
-      covariances(static_cast<Eigen::Index>(i)) = covariance(layout, layouts_[measured_[i].layout]);
+      covariances(static_cast<Eigen::Index>(i)) = covariance(layout, linear, measured_[i].layout, linear_[i]);
     return covariances;
   }
 
   std::span<const CorrectedLayout> layouts_;
   std::span<const MeasuredLayout> measured_;
   double spread_;
+  Eigen::VectorXd log_factors_;
+  std::vector<Linear> linear_;  ///< of those measured
   Eigen::VectorXd errors_, weights_;
   Eigen::LLT<Eigen::MatrixXd> solver_;
 };
@@ -112,10 +147,8 @@ std::vector<CorrectedLayout> described(std::span<const models::Run* const> runs,
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const sim::Prediction& prediction = *predictions[i];
     CorrectedLayout& layout = layouts.emplace_back();
-    layout.predicted = prediction.step_time;
-    layout.shares.resize(parts.size());
-    for (const sim::BreakdownItem& item : prediction.breakdown)
-      layout.shares[parts.at(item.what)] += item.time / prediction.step_time;
+    layout.parts.resize(parts.size());
+    for (const sim::BreakdownItem& item : prediction.breakdown) layout.parts[parts.at(item.what)] += item.time.value;
     layout.choices = choices_of(*runs[i]);
   }
   return layouts;
@@ -125,7 +158,7 @@ std::vector<CorrectedTime> corrected(std::span<const CorrectedLayout> layouts, s
                                      double spread) {
   const Fit fit = most_likely(layouts, measured, spread);
   std::vector<CorrectedTime> times;
-  for (const CorrectedLayout& layout : layouts) times.push_back(fit.at(layout));
+  for (std::size_t i = 0; i < layouts.size(); ++i) times.push_back(fit.at(i));
   return times;
 }
 

@@ -14,9 +14,8 @@ namespace calibration {
 
 /// A layout as a correction sees it.
 struct CorrectedLayout {
-  hw::Seconds predicted;
-  std::vector<double> shares;         ///< of the predicted step, by part of the breakdown
-  std::vector<std::string> choices;   ///< values of its dimensions, in the same order for all layouts
+  std::vector<double> parts;         ///< seconds of the predicted step, by part of the breakdown
+  std::vector<std::string> choices;  ///< values of its dimensions, in the same order for all layouts
 };
 
 /// All layouts of one comparison, described alike.
@@ -35,12 +34,13 @@ struct CorrectedTime {
   double deviation = 0;  ///< of its logarithm
 };
 
-/// Step times of all layouts, given those that were measured. The logarithm of measured over predicted time is a
-/// Gaussian process over layouts (Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006, equations 2.23
-/// to 2.25): a factor that all share; a factor on each part of the breakdown, so that layouts err alike as far as their
-/// time goes into the same parts; what layouts of equal dimensions share; and a rest of each layout's own. How large all
-/// but the first are is the most likely value beside its prior, `spread` (equation 2.30).
-///   spread  standard deviation of the logarithm of predicted over measured time, as the profile states it
+/// Step times of all layouts, given those that were measured. A step is the sum of its predicted parts, each times a
+/// factor of its own, times what is left: a factor that all layouts share, what those of equal dimensions share, and a
+/// rest of each layout's own. Logarithms of all of them are normal beforehand, so what is left is a Gaussian process over
+/// layouts (Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006, equations 2.23 to 2.25), and the parts'
+/// factors join it by linearising about their best values, again and again (Gauss-Newton). How far factors stray is the
+/// most likely of a few values beside its prior, `spread` (equation 2.30).
+///   spread  standard deviation of the logarithm of predicted over measured time, before anything was measured
 std::vector<CorrectedTime> corrected(std::span<const CorrectedLayout> layouts, std::span<const MeasuredLayout> measured,
                                      double spread);
 

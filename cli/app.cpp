@@ -182,13 +182,13 @@ void add_search(CLI::App& app, SearchOptions& options) {
 
 void add_tries(CLI::App& verb, TuneOptions& options) {
   verb.add_option("--try", options.tries, "run the N most promising layouts for real")->type_name("N");
-  verb.add_option("--steps", options.steps, "steps of each run on this machine's CPU (5)")->type_name("N");
+  verb.add_option("--steps", options.steps, "steps of each run on this machine's CPU (3)")->type_name("N");
   verb.add_option("--command", options.command, "what runs a layout, in place of the CPU executor")
       ->type_name("'CMD {recipe} {gpus}'");
   verb.add_option("--step-time-pattern", options.pattern, "where its stdout has the step time in seconds")
       ->type_name("REGEX");
   verb.add_option("--timeout", options.timeout, "a command's seconds at most (3600)")->type_name("N");
-  verb.add_option("--rounds", options.rounds, "runs of each layout, in turns with the recipe's (3; of a command 1)")
+  verb.add_option("--rounds", options.rounds, "runs of each layout, in turns with the recipe's (10; of a command 1)")
       ->type_name("N");
   verb.add_option("--enough", options.enough, "stop where no untried layout may gain more (2%)")->type_name("X");
   verb.add_option("--check", options.check, "then run all layouts in N rounds: how far is the pick from the best?")

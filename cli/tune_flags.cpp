@@ -16,8 +16,8 @@ namespace {
 using recipes::Value;
 
 constexpr int kRerank = 50;         ///< layouts predicted by events
-constexpr int kSteps = 5;           ///< measured of each run of the executor
-constexpr int kRounds = 3;          ///< on the executor: a shared machine's speed drifts
+constexpr int kSteps = 3;           ///< measured of each run of the executor
+constexpr int kRounds = 10;          ///< on the executor: a shared machine's speed drifts
 constexpr int kCommandRounds = 1;   ///< a command's runs are long
 constexpr int kTimeout = 3600;      ///< seconds of a command
 constexpr double kLeastGain = 0.01, kEnough = 0.02;

@@ -8,6 +8,7 @@
 #include "cli/text_table.h"
 #include "cli/tune.h"
 #include "cli/wording.h"
+#include "tuning/step_statistics.h"
 
 namespace cli {
 namespace {
@@ -59,6 +60,20 @@ void add_row(const Tuned& tuned, std::size_t index, TextTable& table) {
              name_of(tuned, trial.layout)});
 }
 
+/// By how much a layout is slower than the best of all that were run.
+std::optional<double> above_best(const Tuned& tuned, std::size_t layout) {
+  const auto found = std::ranges::find(*tuned.all, layout, &tuning::Ranked::layout);
+  if (found == tuned.all->end()) return std::nullopt;
+  return found->time / tuned.all->front().time - 1;
+}
+
+/// Median over layouts of what two halves of their rounds differ by.
+double noise_of(const std::vector<tuning::Ranked>& all) {
+  std::vector<double> halves;
+  for (const tuning::Ranked& ranked : all) halves.push_back(ranked.halves);
+  return tuning::median(std::move(halves));
+}
+
 std::string check_text(const Tuned& tuned, std::size_t width) {
   if (tuned.all == nullptr || tuned.all->empty()) return "";
   TextTable table({{"", Align::right}, {"measured ms", Align::right}, {"over the best %", Align::right}, {"layout"}});
@@ -71,8 +86,9 @@ std::string check_text(const Tuned& tuned, std::size_t width) {
   std::string out = fmt::format("\nall {} layouts that run, in rounds, best first\n", tuned.all->size());
   out += table.text(width, 2);
   if (const auto distance = distance_from_best(tuned))
-    out += fmt::format("the pick is {} above the best of all, the recipe {}\n", percent_text(*distance),
-                       percent_text(std::ranges::find(*tuned.all, std::size_t{0}, &tuning::Ranked::layout)->time / best - 1));
+    out += fmt::format("the pick is {} above the best of all, the recipe {}; two halves of the rounds differ by {}\n",
+                       percent_text(*distance), percent_text(above_best(tuned, 0).value_or(0)),
+                       percent_text(noise_of(*tuned.all)));
   return out;
 }
 
@@ -98,10 +114,7 @@ void write_trial(const Tuned& tuned, const Trial& trial, JsonWriter& json) {
 
 std::optional<double> distance_from_best(const Tuned& tuned) {
   if (tuned.all == nullptr || tuned.all->empty() || !tuned.tries->pick) return std::nullopt;
-  const std::size_t layout = tuned.tries->trials[*tuned.tries->pick].layout;
-  const auto picked = std::ranges::find(*tuned.all, layout, &tuning::Ranked::layout);
-  if (picked == tuned.all->end()) return std::nullopt;
-  return picked->time / tuned.all->front().time - 1;
+  return above_best(tuned, tuned.tries->trials[*tuned.tries->pick].layout);
 }
 
 std::string tries_text(const Tuned& tuned, std::size_t width) {
@@ -130,6 +143,8 @@ void write_tries(const Tuned& tuned, JsonWriter& json) {
   json.key("check").begin_object();
   const auto distance = distance_from_best(tuned);
   number_or_null("above_best", distance.value_or(0), distance.has_value(), json);
+  json.member("recipe_above_best", above_best(tuned, 0).value_or(0));
+  json.member("halves_differ", noise_of(*tuned.all));
   json.key("layouts").begin_array();
   for (const tuning::Ranked& ranked : *tuned.all)
     json.begin_object().member("layout", name_of(tuned, ranked.layout)).member("measured_s", ranked.time).end_object();

@@ -10,7 +10,7 @@
 namespace tuning {
 namespace {
 
-/// Logarithm of the median step time of each layout that ran.
+/// Logarithm of the undisturbed step time of each layout that ran.
 using Round = std::map<std::size_t, double>;
 
 /// Runs all of them once, from `first` on; those that fail are taken out of `layouts`.
@@ -21,7 +21,7 @@ Round run_round(const Proposals& proposals, std::vector<std::size_t>& layouts, s
   for (const std::size_t layout : layouts) {
     if (plan.stop_asked()) break;
     const Measurement result = measure(layout == 0 ? proposals.own : proposals.others[layout - 1]);
-    if (result.failure.empty()) round[layout] = std::log(median(result.steps));
+    if (result.failure.empty()) round[layout] = std::log(undisturbed(result.steps));
   }
   std::erase_if(layouts, [&](std::size_t layout) { return !round.contains(layout); });
   return round;
@@ -31,6 +31,14 @@ double mean(const Round& round) {
   double sum = 0;
   for (const auto& [layout, time] : round) sum += time;
   return sum / static_cast<double>(round.size());
+}
+
+/// How far the medians of odd and of even rounds are apart, as a ratio less 1.
+double halves_apart(const std::vector<double>& times) {
+  std::vector<double> halves[2];
+  for (std::size_t i = 0; i < times.size(); ++i) halves[i % 2].push_back(times[i]);
+  if (halves[1].empty()) return 0;
+  return std::exp(std::abs(median(halves[0]) - median(halves[1]))) - 1;
 }
 
 }  // namespace
@@ -51,7 +59,8 @@ std::vector<Ranked> run_all(const Proposals& proposals, const TryPlan& plan, int
   std::vector<Ranked> ranked;
   if (means.empty()) return ranked;
   const double level = median(means);
-  for (const auto& [layout, times] : relative) ranked.push_back({layout, std::exp(median(times) + level)});
+  for (const auto& [layout, times] : relative)
+    ranked.push_back({layout, std::exp(median(times) + level), halves_apart(times)});
   std::ranges::stable_sort(ranked, {}, &Ranked::time);
   return ranked;
 }

@@ -13,6 +13,7 @@ namespace tuning {
 struct Ranked {
   std::size_t layout = 0;  ///< as Trial::layout
   double time = 0;         ///< seconds
+  double halves = 0;       ///< how far odd and even rounds are apart: the noise of that figure, and more
 };
 
 /// Really runs every layout, the recipe's own too, in so many rounds; each round begins with another one. A layout's

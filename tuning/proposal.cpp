@@ -24,6 +24,18 @@ std::optional<models::Run> parsed(const Value& description, const std::string& f
   return std::nullopt;
 }
 
+/// Of a prediction: what its interval says, and more where its prices rest on a datasheet alone, as those of a machine
+/// do that nobody has calibrated.
+double spread_of(const sim::Prediction& prediction) {
+  constexpr double kInterval80 = 1.2816;  // deviations of a normal distribution
+  constexpr double kDatasheet = 0.5;      // deviation of such a price: kernels reach 0.4 to 0.9 of what is printed
+  const double stated = std::log(prediction.high / prediction.step_time) / kInterval80;
+  hw::Seconds all{0};
+  for (const hw::Seconds time : prediction.origin) all = all + time;
+  const double share = prediction.origin[static_cast<std::size_t>(hw::Origin::roofline)] / all;
+  return std::hypot(stated, kDatasheet * share);
+}
+
 bool fits_better(const Proposal& a, const Proposal& b) {
   const bool a_fits = a.prediction.memory.fits(), b_fits = b.prediction.memory.fits();
   if (a_fits != b_fits) return a_fits;
@@ -39,13 +51,14 @@ Proposals proposals_of(const Subject& subject, const search::Answer& answer, mod
   const sim::Prediction predicted = sim::predict(own, efficiency, sim::Tier::events);
   Proposals proposals{.own = {subject.run(), std::move(own), predicted, {}}, .others = {}};
   const models::Run& was = proposals.own.run;
-  const std::vector<std::string> facts = recipes::run_facts(was);
+  std::vector<std::vector<std::string>> seen{recipes::run_facts(was)};
   for (const search::Row& row : answer.rows) {
     Value description = laid_out(subject.run(), was, row);
     std::optional<models::Run> run = parsed(description, subject.file(), library);
     if (!run) continue;
     const std::vector<std::string> its_facts = recipes::run_facts(*run);
-    if (its_facts == facts) continue;
+    if (std::ranges::find(seen, its_facts) != seen.end()) continue;
+    seen.push_back(its_facts);
     std::vector<Change> changes = changes_of(subject.run(), was, description, *run);
     const bool as_found = its_facts == recipes::run_facts(row.run);
     const sim::Prediction prediction =
@@ -53,6 +66,7 @@ Proposals proposals_of(const Subject& subject, const search::Answer& answer, mod
     proposals.others.push_back({std::move(description), *std::move(run), prediction, std::move(changes)});
   }
   std::ranges::stable_sort(proposals.others, fits_better);
+  proposals.spread = spread_of(proposals.own.prediction);
   if (efficiency.intervals) proposals.pair_width = efficiency.intervals->layout[static_cast<std::size_t>(was.model.family())];
   return proposals;
 }

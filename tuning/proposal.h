@@ -26,6 +26,7 @@ struct Proposal {
 struct Proposals {
   Proposal own;
   std::vector<Proposal> others;
+  double spread = 0;      ///< deviation of the logarithm of predicted over measured time of such layouts
   double pair_width = 0;  ///< logarithm of the factor within which 80 of 100 predictions of layouts of one model lie
 };
 

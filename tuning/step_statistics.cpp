@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <utility>
 
 namespace tuning {
 namespace {
 
-constexpr double kLow = 0.1, kHigh = 0.9;
+constexpr double kLow = 0.1, kHigh = 0.9, kLowerQuartile = 0.25;
 constexpr double kDeviationsBetween = 2 * 1.2816;  ///< from the 10th to the 90th percentile of a normal distribution
 constexpr double kMedianToMean = 1.2533;           ///< sqrt(pi / 2): deviation of a median over that of a mean
 constexpr double kLeastDeviation = 0.01;
@@ -24,6 +25,8 @@ double quantile(std::vector<double> values, double q) {
 }  // namespace
 
 double median(std::vector<double> values) { return quantile(std::move(values), 0.5); }
+
+double undisturbed(std::vector<double> values) { return quantile(std::move(values), kLowerQuartile); }
 
 double spread(std::vector<double> values) {
   return (quantile(values, kHigh) - quantile(values, kLow)) / quantile(values, 0.5);

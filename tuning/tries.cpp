@@ -15,7 +15,7 @@ namespace {
 constexpr double kInterval80 = 1.2816;   ///< deviations of a normal distribution
 constexpr std::size_t kFinalists = 3;    ///< run again, in turns
 constexpr double kFinalistReach = 0.1;   ///< those whose time is above the best by more are none
-constexpr int kFinalRounds = 3;          ///< times the plan's rounds
+constexpr int kFinalRounds = 2;          ///< times the plan's rounds
 
 class TryLoop {
  public:
@@ -79,7 +79,7 @@ class TryLoop {
       lowest = low;
       best = i;
     }
-    tries_.left = best ? std::max(0.0, best_time() / lowest - 1) : 0;
+    tries_.left = best ? std::max(0.0, best_of_tried(times) / lowest - 1) : 0;
     return tries_.left > plan_.enough ? best : std::nullopt;
   }
 
@@ -97,7 +97,7 @@ class TryLoop {
       Measurement result = measure_(layout(index));
       trial.failure = std::move(result.failure);
       trial.refused = result.refused;
-      if (trial.failure.empty() && !own.empty()) ratios.push_back(median(result.steps) / median(own));
+      if (trial.failure.empty() && !own.empty()) ratios.push_back(undisturbed(result.steps) / undisturbed(own));
       add(result.steps, trial.steps);
     }
     if (trial.failure.empty() && !ratios.empty()) {
@@ -124,7 +124,15 @@ class TryLoop {
     std::vector<calibration::MeasuredLayout> measured;
     for (const Trial& trial : tries_.trials)
       if (trial.failure.empty()) measured.push_back({trial.layout, trial.time, trial.deviation});
-    return calibration::corrected(layouts_, measured, proposals_.pair_width / kInterval80);
+    return calibration::corrected(layouts_, measured, proposals_.spread);
+  }
+
+  /// Of the corrected times: a single run may have been lucky.
+  double best_of_tried(const std::vector<calibration::CorrectedTime>& times) const {
+    double best = std::numeric_limits<double>::infinity();
+    for (const Trial& trial : tries_.trials)
+      if (trial.failure.empty()) best = std::min(best, times[trial.layout].time.value);
+    return best;
   }
 
   double best_time() const {
@@ -150,23 +158,23 @@ class TryLoop {
     if (finalists.size() < 2) return;
     plan_.note("the best " + std::to_string(finalists.size()) + " again, in turns");
     const hw::Seconds first = finalists.front()->time;
-    std::vector<std::vector<double>> medians(finalists.size());
+    std::vector<std::vector<double>> times(finalists.size());
     for (int round = 0; round < kFinalRounds * plan_.rounds && !plan_.stop_asked(); ++round) {
       for (std::size_t i = 0; i < finalists.size(); ++i) {
         const Measurement result = measure_(layout(finalists[i]->layout));
-        if (result.failure.empty()) medians[i].push_back(median(result.steps));
+        if (result.failure.empty()) times[i].push_back(undisturbed(result.steps));
       }
     }
-    rank(finalists, medians, first);
+    rank(finalists, times, first);
   }
 
   /// Times of finalists relative to the first, round by round.
-  static void rank(const std::vector<Trial*>& finalists, const std::vector<std::vector<double>>& medians,
+  static void rank(const std::vector<Trial*>& finalists, const std::vector<std::vector<double>>& times,
                    hw::Seconds first) {
     for (std::size_t i = 1; i < finalists.size(); ++i) {
       std::vector<double> ratios;
-      for (std::size_t round = 0; round < std::min(medians[0].size(), medians[i].size()); ++round)
-        ratios.push_back(medians[i][round] / medians[0][round]);
+      for (std::size_t round = 0; round < std::min(times[0].size(), times[i].size()); ++round)
+        ratios.push_back(times[i][round] / times[0][round]);
       if (ratios.empty()) continue;
       finalists[i]->ratio *= median(ratios) * (first / finalists[i]->time);
       finalists[i]->time = median(ratios) * first;

@@ -39,7 +39,7 @@ struct Trial {
   hw::Seconds predicted = {};         ///< before the first run
   hw::Seconds median = {};            ///< of its steps
   double spread = 0;             ///< 90th less 10th percentile of its steps, over the median
-  double ratio = 1;              ///< to the recipe's own, median over rounds of medians taken in turns
+  double ratio = 1;              ///< to the recipe's own: median over rounds of undisturbed steps taken in turns
   hw::Seconds time = {};              ///< ratio times the median of the recipe's own: free of the machine's drift
   double deviation = 0;          ///< of the logarithm of `time`
   hw::Seconds refitted = {};          ///< predicted after the last run
