@@ -10,13 +10,13 @@ namespace calibration {
 namespace {
 
 constexpr double kCommonFactor = 1.0;  ///< deviation of the factor that all layouts share: a machine not calibrated yet
-constexpr double kDimensions = 0.5;    ///< of what equal dimensions share, in units of the parts' deviation
-constexpr double kOwn = 0.3;           ///< of each layout's own, likewise
-constexpr double kSpreadDeviation = 0.7;                        ///< of the logarithm of the parts' deviation: a factor 2
-constexpr double kSpreadFactors[] = {0.5, 1, 2, 4, 8};          ///< times the prior: what is tried
+constexpr double kDimensions = 1.0;    ///< of what equal dimensions share, in units of the parts' deviation
+constexpr double kOwn = 0.5;           ///< of each layout's own, likewise
+constexpr double kSpreadDeviation = 0.7;                ///< of the logarithm of the parts' deviation: a factor 2
+constexpr double kSpreadFactors[] = {0.5, 1, 2, 4, 8};  ///< times the prior: what is tried
 constexpr int kIterations = 30;
 constexpr double kLongestStep = 1, kSettled = 1e-6;  ///< of the logarithm of a factor
-constexpr double kLeastSpread = 0.01;                           ///< of a profile without intervals
+constexpr double kLeastSpread = 0.01;                ///< of a profile without intervals
 
 using models::Layout;
 
@@ -59,7 +59,8 @@ class Fit {
     log_factors_ = Eigen::VectorXd::Zero(static_cast<Eigen::Index>(layouts.front().parts.size()));
     for (int iteration = 0; iteration < kIterations; ++iteration) {
       solve();
-      const Eigen::VectorXd step = (most_likely_factors() - log_factors_).cwiseMax(-kLongestStep).cwiseMin(kLongestStep);
+      const Eigen::VectorXd step =
+          (most_likely_factors() - log_factors_).cwiseMax(-kLongestStep).cwiseMin(kLongestStep);
       log_factors_ += step;
       if (step.cwiseAbs().maxCoeff() < kSettled) break;
     }

@@ -36,10 +36,10 @@ struct CorrectedTime {
 
 /// Step times of all layouts, given those that were measured. A step is the sum of its predicted parts, each times a
 /// factor of its own, times what is left: a factor that all layouts share, what those of equal dimensions share, and a
-/// rest of each layout's own. Logarithms of all of them are normal beforehand, so what is left is a Gaussian process over
-/// layouts (Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006, equations 2.23 to 2.25), and the parts'
-/// factors join it by linearising about their best values, again and again (Gauss-Newton). How far factors stray is the
-/// most likely of a few values beside its prior, `spread` (equation 2.30).
+/// rest of each layout's own. Logarithms of all of them are normal beforehand, so what is left is a Gaussian process
+/// over layouts (Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006, equations 2.23 to 2.25), and the
+/// parts' factors join it by linearising about their best values, again and again (Gauss-Newton). How far factors stray
+/// is the most likely of a few values beside its prior, `spread` (equation 2.30).
 ///   spread  standard deviation of the logarithm of predicted over measured time, before anything was measured
 std::vector<CorrectedTime> corrected(std::span<const CorrectedLayout> layouts, std::span<const MeasuredLayout> measured,
                                      double spread);

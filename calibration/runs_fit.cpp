@@ -13,22 +13,20 @@
 namespace calibration {
 namespace {
 
-constexpr double kFreedom = 8;          ///< degrees of freedom of the errors' t distribution
-/// Rows of one model, machine or layout err alike: a row tells as much as so many that do not.
-constexpr double kIndependent = 1;
-constexpr double kLeastGain = 0.5;  ///< of twice the log posterior, below which a fit has ended
-constexpr int kScaleRounds = 15;
+constexpr double kFreedom = 5;           ///< degrees of freedom of the errors' t distribution
 constexpr double kLeastScale = 0.02;     ///< log error that step times repeat to at best
+constexpr int kScaleRounds = 15;         ///< of expectation-maximisation, after which the scale stands still
+constexpr double kLeastGain = 0.5;       ///< of twice the log posterior, below which a fit has ended
 constexpr double kDifference = 0.4;      ///< prior standard deviations that derivatives are taken over
 constexpr double kFineDifference = 0.1;  ///< likewise, close to the best fit
 constexpr double kIdentified = 0.7;      ///< posterior over prior standard deviation below which data tell something
 constexpr double kInterval80 = 1.2816;   ///< standard normal quantile
 constexpr int kIterations = 20, kIterationsOfPart = 8;
-constexpr int kCoarse = 4;
+constexpr int kCoarse = 4;  ///< iterations with the coarse difference, until the best fit is close
 constexpr int kAttempts = 7, kRounds = 4;
-constexpr double kLeastDamping = 1e-3;
-constexpr double kFar = 0.5;   ///< prior standard deviations beyond which derivatives are taken anew
-constexpr double kDamped = 8;  ///< factor of the damping after a step that did not help (Marquardt)
+constexpr double kFar = 0.5;  ///< prior standard deviations beyond which derivatives are taken anew
+/// Marquardt's damping: its least, and its factor after a step that did not help.
+constexpr double kLeastDamping = 1e-3, kDamped = 8;
 
 std::vector<std::string> keys_of(const std::string& pointer) {
   std::vector<std::string> keys;
@@ -104,7 +102,7 @@ double objective(const std::vector<double>& errors, std::span<const std::size_t>
   for (const std::size_t run : runs) {
     if (!std::isfinite(errors[run])) continue;
     const double size = errors[run] / scale;
-    sum += kIndependent * ((kFreedom + 1) * std::log1p(size * size / kFreedom) + 2 * std::log(scale));
+    sum += (kFreedom + 1) * std::log1p(size * size / kFreedom) + 2 * std::log(scale);
   }
   return sum;
 }
@@ -125,7 +123,7 @@ Normal normal_equations(const std::vector<std::vector<double>>& derivatives, con
     if (!std::isfinite(errors[run])) continue;
     for (Eigen::Index i = 0; i < n; ++i) row(i) = derivatives[static_cast<std::size_t>(i)][run];
     if (!row.allFinite()) continue;
-    const double weight = kIndependent * weight_of(errors[run] / scale) / (scale * scale);
+    const double weight = weight_of(errors[run] / scale) / (scale * scale);
     normal.matrix += weight * row * row.transpose();
     normal.gradient += weight * errors[run] * row;
   }
@@ -292,13 +290,14 @@ RunsFit RunsFitter::fit(std::span<const std::size_t> runs) const {
   return settle(runs, x, own, false);
 }
 
-/// Puts the parameters that the data do not tell back at their priors, and fits the others again.
+/// Puts the parameters that the data do not tell back at their priors, which their intervals hold, and fits the others
+/// again.
 RunsFit RunsFitter::settle(std::span<const std::size_t> runs, Vector x, const std::vector<Vector>& derivatives,
                            bool renew) const {
   const Vector deviations = deviations_at(runs, x, derivatives);
   std::vector<bool> identified;
   for (std::size_t i = 0; i < x.size(); ++i) {
-    identified.push_back(deviations[i] < kIdentified);
+    identified.push_back(deviations[i] < kIdentified || std::abs(x[i]) > kInterval80 * deviations[i]);
     if (!identified.back()) x[i] = 0;
   }
   x = solve(runs, std::move(x), derivatives, identified, renew, kIterationsOfPart);

@@ -45,8 +45,8 @@ struct RunsFit {
   hw::Node profile;
 };
 
-/// Fits step times of measured runs: robust loss on the log error (Huber, Annals of Mathematical Statistics 35, 1964,
-/// k 1.345), normal priors, Gauss-Newton with numerical derivatives of the closed-form tier.
+/// Fits step times of measured runs: Student's t on the log error (Lange, Little, Taylor, JASA 84, 1989), normal
+/// priors, Gauss-Newton with numerical derivatives of the closed-form tier.
 class RunsFitter {
  public:
   /// All must live longer. Evaluates the derivatives at the best fit of all rows.

@@ -10,6 +10,7 @@
 #include "cli/calibrate_ops.h"
 #include "cli/calibrate_runs.h"
 #include "cli/data_directory.h"
+#include "cli/explain.h"
 #include "cli/predict.h"
 #include "cli/recipe.h"
 #include "cli/search.h"
@@ -28,6 +29,7 @@ struct Options {
   std::string data;
   CalibrateOpsOptions calibrate_ops;
   CalibrateRunsOptions calibrate_runs;
+  ExplainOptions explain;
   PredictOptions predict;
   ValidateOptions validate;
   TrainOptions train;
@@ -47,6 +49,22 @@ void add_predict(CLI::App& app, PredictOptions& options) {
   verb.footer(
       "Exit status: 0 it fits, 1 it does not fit, 2 bad input.\n"
       "Example: stepcast predict configs/runs/deepseek-v3-h100-1024.json --explain");
+}
+
+void add_explain(CLI::App& app, ExplainOptions& options) {
+  CLI::App& verb = *app.add_subcommand("explain", "what changes between two runs, or with another machine");
+  verb.add_option("A.json B.json", options.runs, "descriptions of the runs; B = A where only A is named")
+      ->type_name(" ");
+  verb.add_option("--what-if", options.what_if, "change the machine of B: nic=x2, hbm=+50%, system=gb300")
+      ->type_name("CHANGE,...")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  verb.add_option("--json", options.json, "write the answer as JSON; - = stdout")->type_name("FILE|-");
+  verb.add_option("--profile", options.profile, "fitted efficiency to use (default)")->type_name("FILE|NAME");
+  verb.add_option("--tier", options.tier, "how: closed (fast) or events (exact; default)")->type_name("TIER");
+  verb.footer(
+      "Figures and changes: docs/explain.md. Exit status: 0 done, 2 bad input.\n"
+      "Example: stepcast explain configs/runs/deepseek-v3-h100-1024.json --what-if nic=x2,hbm=+50%");
 }
 
 void add_validate(CLI::App& app, ValidateOptions& options) {
@@ -198,7 +216,9 @@ void add_tries(CLI::App& verb, TuneOptions& options) {
 void add_tune(CLI::App& app, TuneOptions& options) {
   CLI::App& verb = *app.add_subcommand("tune", "give a recipe back with a faster layout");
   add_recipe_input(verb, options.recipe);
-  verb.add_option("--pin", options.pin, "hold a dimension, such as tp=2")->type_name("KEY=VALUE")->allow_extra_args(false);
+  verb.add_option("--pin", options.pin, "hold a dimension, such as tp=2")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
   verb.add_option("--space", options.space, "values to try of a dimension, such as mbs=1,2")
       ->type_name("KEY=VALUE,...")
       ->allow_extra_args(false);
@@ -262,6 +282,7 @@ void describe(CLI::App& app, Options& options) {
   app.set_version_flag("--version", std::string("stepcast ") + kVersion, "the version");
   app.add_option("--data", options.data, "folder of models, machines, stacks and profiles")->type_name("DIR");
   add_predict(app, options.predict);
+  add_explain(app, options.explain);
   add_validate(app, options.validate);
   add_calibrate(app, options.calibrate_ops, options.calibrate_runs);
   add_train(app, options.train);
@@ -323,6 +344,7 @@ Answer run(int argc, const char* const* argv) {
     throw hw::InputError("one verb at a time, got " + verbs[0]->get_name() + " and " + verbs[1]->get_name());
   const models::DataDirectory data = find_data(options.data);
   if (verbs.front()->get_name() == "predict") return predict(options.predict, data);
+  if (verbs.front()->get_name() == "explain") return explain(options.explain, data);
   if (verbs.front()->get_name() == "calibrate") {
     if (verbs.front()->got_subcommand("ops")) return calibrate_ops(options.calibrate_ops, data);
     if (verbs.front()->got_subcommand("runs")) return calibrate_runs(options.calibrate_runs, data);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cli/answer.h"
+#include "cli/json_writer.h"
 #include "hw/efficiency.h"
 #include "models/run.h"
 #include "sim/prediction.h"
@@ -28,6 +29,8 @@ sim::Tier parse_tier(const std::string& text);
 /// What is printed: docs/cli.md.
 std::string prediction_text(const models::Run& run, const sim::Prediction& prediction, std::size_t width);
 std::string prediction_json(const models::Run& run, const sim::Prediction& prediction);
+/// Its members, in an object that the caller has begun.
+void write_prediction(const models::Run& run, const sim::Prediction& prediction, JsonWriter& json);
 
 /// `--explain`: what keeps the step from the speed of light, and what each kind of block costs.
 std::string explanation_text(const models::Run& run, const sim::Prediction& prediction,

@@ -30,9 +30,7 @@ void write_origin(const sim::Prediction& prediction, JsonWriter& json) {
 
 }  // namespace
 
-std::string prediction_json(const models::Run& run, const sim::Prediction& prediction) {
-  JsonWriter json;
-  json.begin_object();
+void write_prediction(const models::Run& run, const sim::Prediction& prediction, JsonWriter& json) {
   json.key("id");
   run.id.empty() ? json.null() : json.value(run.id);
   json.member("model", run.model.name).member("system", run.cluster.name).member("gpus", run.layout.gpus);
@@ -49,6 +47,12 @@ std::string prediction_json(const models::Run& run, const sim::Prediction& predi
   write_origin(prediction, json);
   json.texts("assumed", prediction.assumed);
   json.texts("not_understood", run.not_understood);
+}
+
+std::string prediction_json(const models::Run& run, const sim::Prediction& prediction) {
+  JsonWriter json;
+  json.begin_object();
+  write_prediction(run, prediction, json);
   json.end_object();
   return json.text();
 }

@@ -49,9 +49,9 @@ Answer convert_recipe(const RecipeOptions& options, const models::DataDirectory&
   models::Library library(data);
   const recipes::Imported imported = import(options, library);
   if (!imported.missing.empty()) {
-    return {
-        .status = kNo,
-        .diagnostics = "a run also needs " + listed_fields(imported.missing) + "; state --model, --system, --gpus or --set\n"};
+    return {.status = kNo,
+            .diagnostics =
+                "a run also needs " + listed_fields(imported.missing) + "; state --model, --system, --gpus or --set\n"};
   }
   Answer answer;
   if (options.to == "run") {

@@ -6,7 +6,7 @@
 
 #include "cli/answer.h"
 #include "models/run.h"
-#include "recipes/recipe.h"
+#include "models/recipes/recipe.h"
 
 namespace cli {
 

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "cli/recipe.h"
-#include "recipes/recipe.h"
+#include "models/recipes/recipe.h"
 
 /// How the verbs that take a recipe read it, and what flags say of it.
 namespace cli {

@@ -18,9 +18,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kLookMs = 50;                       ///< how often stop_asked is asked
+constexpr int kLookMs = 50;                          ///< how often stop_asked is asked
 constexpr std::size_t kKept = std::size_t{1} << 20;  ///< bytes of stdout, at least
-constexpr std::chrono::seconds kGrace{5};         ///< from SIGTERM to SIGKILL
+constexpr std::chrono::seconds kGrace{5};            ///< from SIGTERM to SIGKILL
 constexpr int kBySignal = 128;
 
 [[noreturn]] void refuse(const char* what, int error) {

@@ -14,8 +14,9 @@ struct CommandEnd {
   std::string out;         ///< the last of its stdout
 };
 
-/// Runs a command by `sh -c`, in a process group of its own, which is ended as a whole where the time is over or `stop_asked`
-/// says so. Its stderr is that of this process, its stdin is empty. Throws hw::InputError where no process can be made.
+/// Runs a command by `sh -c`, in a process group of its own, which is ended as a whole where the time is over or
+/// `stop_asked` says so. Its stderr is that of this process, its stdin is empty. Throws hw::InputError where no process
+/// can be made.
 CommandEnd run_command(const std::string& command, std::chrono::seconds limit, const std::function<bool()>& stop_asked);
 
 /// One word for the shell, whatever is in it.

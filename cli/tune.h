@@ -38,7 +38,7 @@ struct Tuned {
   const search::Answer& answer;
   const tuning::Proposals& proposals;
   const tuning::Pick& pick;
-  const tuning::Tries* tries = nullptr;            ///< nullptr: nothing was run
+  const tuning::Tries* tries = nullptr;              ///< nullptr: nothing was run
   const std::vector<tuning::Ranked>* all = nullptr;  ///< nullptr: no --check
 };
 

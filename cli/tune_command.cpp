@@ -75,8 +75,9 @@ tuning::Measurement ran(const TrialCommand& command, const std::string& recipe, 
   tuning::Measurement measured{.failure = failure_of(end, command.limit)};
   if (!measured.failure.empty()) return measured;
   const std::optional<double> time = told_step_time(end.out, command.pattern);
-  if (!time) measured.failure = command.pattern ? "no line of stdout has a number where --step-time-pattern finds it"
-                                                : "no line of stdout is a number";
+  if (!time)
+    measured.failure = command.pattern ? "no line of stdout has a number where --step-time-pattern finds it"
+                                       : "no line of stdout is a number";
   else if (*time <= 0) measured.failure = "step time must be positive, got " + std::to_string(*time);
   else measured.steps = {*time};
   return measured;

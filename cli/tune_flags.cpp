@@ -15,11 +15,11 @@ namespace {
 
 using recipes::Value;
 
-constexpr int kRerank = 50;         ///< layouts predicted by events
-constexpr int kSteps = 3;           ///< measured of each run of the executor
-constexpr int kRounds = 10;          ///< on the executor: a shared machine's speed drifts
-constexpr int kCommandRounds = 1;   ///< a command's runs are long
-constexpr int kTimeout = 3600;      ///< seconds of a command
+constexpr int kRerank = 50;        ///< layouts predicted by events
+constexpr int kSteps = 3;          ///< measured of each run of the executor
+constexpr int kRounds = 10;        ///< on the executor: a shared machine's speed drifts
+constexpr int kCommandRounds = 1;  ///< a command's runs are long
+constexpr int kTimeout = 3600;     ///< seconds of a command
 constexpr double kLeastGain = 0.01, kEnough = 0.02;
 
 [[noreturn]] void refuse(const std::string& flag, const std::string& rule, const std::string& got) {
@@ -88,9 +88,8 @@ Value condition_of(const std::string& text) {
 
 void check_needs_try(const TuneOptions& options) {
   const std::pair<const char*, const std::string*> flags[] = {
-      {"--steps", &options.steps},     {"--rounds", &options.rounds},
-      {"--enough", &options.enough},   {"--command", &options.command},
-      {"--timeout", &options.timeout}, {"--step-time-pattern", &options.pattern},
+      {"--steps", &options.steps},     {"--rounds", &options.rounds},   {"--enough", &options.enough},
+      {"--command", &options.command}, {"--timeout", &options.timeout}, {"--step-time-pattern", &options.pattern},
       {"--check", &options.check}};
   for (const auto& [flag, text] : flags)
     if (!text->empty() && options.tries.empty()) throw hw::InputError(std::string(flag) + ": needs --try N");
@@ -103,8 +102,8 @@ void check_tune_flags(const TuneOptions& options) {
   if (options.recipe.json == "-" && options.recipe.out.empty())
     throw hw::InputError("--json: must be a file where the recipe goes to stdout (no --out), got -");
   check_needs_try(options);
-  for (const auto& [flag, text] : {std::pair{"--timeout", &options.timeout},
-                                   std::pair{"--step-time-pattern", &options.pattern}})
+  for (const auto& [flag, text] :
+       {std::pair{"--timeout", &options.timeout}, std::pair{"--step-time-pattern", &options.pattern}})
     if (!text->empty() && options.command.empty()) throw hw::InputError(std::string(flag) + ": needs --command CMD");
   if (!options.command.empty() && !options.steps.empty())
     throw hw::InputError("--steps: is of the executor; a --command decides on its own");

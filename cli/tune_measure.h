@@ -25,7 +25,7 @@ tuning::Measure by_training(std::int64_t steps, const tuning::Subject& subject, 
 
 /// A command of the caller's.
 struct TrialCommand {
-  std::string command;  ///< `{recipe}` and `{gpus}` stand for the recipe's file and the number of GPUs
+  std::string command;                ///< `{recipe}` and `{gpus}` stand for the recipe's file and the number of GPUs
   std::optional<std::regex> pattern;  ///< its first group, or all of it, is the step time
   std::chrono::seconds limit{0};
 };

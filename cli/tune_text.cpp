@@ -75,9 +75,9 @@ std::string why_table(const sim::Prediction& before, const sim::Prediction& afte
 }
 
 std::string looked_at(const search::Answer& answer) {
-  std::string text = fmt::format("{} legal layouts around it, {} of them fit\n",
-                                 grouped(static_cast<double>(answer.counts.legal)),
-                                 grouped(static_cast<double>(answer.counts.timed + answer.counts.pruned)));
+  std::string text =
+      fmt::format("{} legal layouts around it, {} of them fit\n", grouped(static_cast<double>(answer.counts.legal)),
+                  grouped(static_cast<double>(answer.counts.timed + answer.counts.pruned)));
   if (!answer.complete())
     text += fmt::format("stopped early: {} of {} groups were looked at\n",
                         grouped(static_cast<double>(answer.groups_done)), grouped(static_cast<double>(answer.groups)));
@@ -93,8 +93,8 @@ std::string refused_text(const std::vector<tuning::Refused>& refused) {
 }
 
 std::string gain_text(const tuning::Gain& gain) {
-  return fmt::format("{} faster, 80 % interval {} to {} (step time before / after - 1)\n",
-                     percent_text(gain.ratio - 1), percent_text(gain.low - 1), percent_text(gain.high - 1));
+  return fmt::format("{} faster, 80 % interval {} to {} (step time before / after - 1)\n", percent_text(gain.ratio - 1),
+                     percent_text(gain.low - 1), percent_text(gain.high - 1));
 }
 
 /// The measured one has the runs' own noise for an interval.
@@ -117,8 +117,8 @@ std::string changes_text(const std::vector<tuning::Change>& changes) {
 std::string tuned_text(const Tuned& tuned, std::size_t width) {
   const Proposal& own = tuned.proposals.own;
   const Proposal* best = tuned.pick.proposal;
-  std::string out = fmt::format("{} on {} {}, {}\n", own.run.model.name, own.run.layout.gpus,
-                                own.run.cluster.gpu.name, own.run.framework);
+  std::string out = fmt::format("{} on {} {}, {}\n", own.run.model.name, own.run.layout.gpus, own.run.cluster.gpu.name,
+                                own.run.framework);
   out += looked_at(tuned.answer) + "\n" + sides(own, best, width) + "\n";
   out += tries_text(tuned, width);
   if (best == nullptr) return out + "no layout is faster than the recipe's\n" + refused_text(tuned.pick.refused);

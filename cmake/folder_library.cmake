@@ -1,6 +1,6 @@
 # stepcast_folder_library(<folder> [USES library...] [THIRD_PARTY library...] [EXCEPT prefix...])
 #
-# Library stepcast_<folder> of all .cpp files below <folder>, with its .h files as a header set.
+# Library stepcast_<last part of folder> of all .cpp files below <folder>, with its .h files as a header set.
 #   USES         libraries whose headers this folder's headers may include (public)
 #   THIRD_PARTY  libraries for this folder's .cpp files only (private)
 #   EXCEPT       paths, relative to the root, whose files are left out
@@ -14,7 +14,8 @@ function(stepcast_folder_library folder)
     list(FILTER headers EXCLUDE REGEX "^${prefix}")
   endforeach()
 
-  set(library stepcast_${folder})
+  get_filename_component(name ${folder} NAME)
+  set(library stepcast_${name})
   if(sources)
     add_library(${library} STATIC ${sources})
     target_link_libraries(${library} PRIVATE stepcast_flags ${arg_THIRD_PARTY})

@@ -85,9 +85,9 @@ struct Efficiency {
   double input_grad_rate = 1, weight_grad_rate = 1;  ///< GEMM rates relative to forward
   double grouped_rate = 1;                           ///< grouped GEMM relative to a dense GEMM of all its rows
   double fused_grouped_rate = 1;                     ///< likewise with activation and casts inside
-  double grouped_overhead = 1;        ///< share of a GEMM's own overhead that each further group of a grouped one has
+  double grouped_overhead = 1;  ///< share of a GEMM's own overhead that each further group of a grouped one has
   double gmm_rate = 1, torch_grouped_rate = 1;  ///< of other grouped kernels, over grouped_rate
-  double dtensor_host_factor = 1;  ///< host time of an op under DTensor
+  double dtensor_host_factor = 1;               ///< host time of an op under DTensor
   double grouped_extra_rows = 0;      ///< rows that a group of a grouped GEMM costs beyond its own: its last tile
   double grouped_quantised_rate = 1;  ///< grouped GEMM in 8 bits and below against its dense curve, relative to bf16
   double loop_rate = 1;               ///< one GEMM after another, relative to each alone

@@ -34,9 +34,9 @@ enum class Dispatcher { all_to_all, all_gather, deepep, hybridep };
 /// fused = cuDNN or FlashAttention 3; sdpa = what torch chooses (cuDNN on Blackwell, else flash2); triton = the first
 /// FlashAttention's Triton kernel (llm-foundry of 2023).
 enum class AttentionBackend { fused, flash2, flex, sdpa, unfused, triton };
-/// grouped = Transformer Engine's, a cuBLAS GEMM per expert on streams side by side; fused_grouped = activation and casts
-/// inside (CuTeDSL); loop = one expert after another; gmm = the grouped_gemm package; torch_grouped = torch._grouped_mm,
-/// whose sizes stay on the device.
+/// grouped = Transformer Engine's, a cuBLAS GEMM per expert on streams side by side; fused_grouped = activation and
+/// casts inside (CuTeDSL); loop = one expert after another; gmm = the grouped_gemm package; torch_grouped =
+/// torch._grouped_mm, whose sizes stay on the device.
 enum class ExpertGemm { grouped, fused_grouped, loop, gmm, torch_grouped };
 enum class Routing { balanced_random, contiguous };  ///< contiguous: AutoModel's fake gate, token t -> (t*k+j) mod E
 

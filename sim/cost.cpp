@@ -26,8 +26,8 @@ CostModel::CostModel(const models::StepProgram& program, const hw::Cluster& clus
   place_groups();
   const double factor = efficiency.host_op_factor * (cluster.grace ? efficiency.grace_host_factor : 1);
   const bool dispatched = program.traits.dtensor && program.layout.tp > 1 && !program.traits.compiled;
-  per_host_op_ = (factor * (dispatched ? efficiency.dtensor_host_factor : 1)) *
-                 hw::microseconds(program.traits.host_op_us);
+  per_host_op_ =
+      (factor * (dispatched ? efficiency.dtensor_host_factor : 1)) * hw::microseconds(program.traits.host_op_us);
 }
 
 void CostModel::place_groups() {

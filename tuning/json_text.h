@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "recipes/value.h"
+#include "models/recipes/value.h"
 
 namespace tuning {
 

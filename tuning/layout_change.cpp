@@ -42,7 +42,8 @@ void place_stages(const search::Row& row, Value& after) {
                              "/overlap/pp/round_virtual_stages"})
     recipes::erase(after, stated);
   const Value described = recipes::from_node(row.description);
-  if (const Value* uneven = recipes::find(described, "/extra/pp_layout")) recipes::set(after, "/extra/pp_layout", *uneven);
+  if (const Value* uneven = recipes::find(described, "/extra/pp_layout"))
+    recipes::set(after, "/extra/pp_layout", *uneven);
 }
 
 void set_sizes(const Layout& was, const Layout& is, Value& after) {
@@ -73,8 +74,8 @@ void set_recompute(const search::Row& row, Value& after) {
 bool same_recompute(const models::Run& was, const models::Run& is) {
   const auto modules = [](const models::Run& run) {
     const models::RecomputeModules& m = run.recompute.modules;
-    return std::array{m.core_attention, m.layernorm, m.mla_up_proj,    m.mlp,
-                      m.moe,            m.moe_act,   m.shared_experts, m.self_attention};
+    return std::array{m.core_attention, m.layernorm,      m.mla_up_proj,   m.mlp, m.moe,
+                      m.moe_act,        m.shared_experts, m.self_attention};
   };
   return was.recompute.mode == is.recompute.mode && was.recompute.layers == is.recompute.layers &&
          was.recompute.block == is.recompute.block && modules(was) == modules(is);
@@ -119,8 +120,7 @@ Value laid_out(const Value& run, const models::Run& was, const search::Row& row)
   return after;
 }
 
-std::vector<Change> changes_of(const Value& before, const models::Run& was, const Value& after,
-                               const models::Run& is) {
+std::vector<Change> changes_of(const Value& before, const models::Run& was, const Value& after, const models::Run& is) {
   std::vector<Change> changes;
   for (const Size& size : kSizes) {
     const int from = was.layout.*size.member, to = is.layout.*size.member;

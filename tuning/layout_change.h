@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "models/recipes/value.h"
 #include "models/run.h"
-#include "recipes/value.h"
 #include "search/answer.h"
 
 namespace tuning {

@@ -7,7 +7,7 @@
 
 #include "hw/efficiency.h"
 #include "hw/input_error.h"
-#include "recipes/run_facts.h"
+#include "models/recipes/run_facts.h"
 
 namespace tuning {
 namespace {
@@ -61,13 +61,13 @@ Proposals proposals_of(const Subject& subject, const search::Answer& answer, mod
     seen.push_back(its_facts);
     std::vector<Change> changes = changes_of(subject.run(), was, description, *run);
     const bool as_found = its_facts == recipes::run_facts(row.run);
-    const sim::Prediction prediction =
-        as_found ? row.prediction : sim::predict(*run, efficiency, sim::Tier::events);
+    const sim::Prediction prediction = as_found ? row.prediction : sim::predict(*run, efficiency, sim::Tier::events);
     proposals.others.push_back({std::move(description), *std::move(run), prediction, std::move(changes)});
   }
   std::ranges::stable_sort(proposals.others, fits_better);
   proposals.spread = spread_of(proposals.own.prediction);
-  if (efficiency.intervals) proposals.pair_width = efficiency.intervals->layout[static_cast<std::size_t>(was.model.family())];
+  if (efficiency.intervals)
+    proposals.pair_width = efficiency.intervals->layout[static_cast<std::size_t>(was.model.family())];
   return proposals;
 }
 

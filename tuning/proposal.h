@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "hw/node.h"
+#include "models/recipes/value.h"
 #include "models/run.h"
-#include "recipes/value.h"
 #include "search/answer.h"
 #include "sim/prediction.h"
 #include "tuning/layout_change.h"

@@ -38,8 +38,7 @@ Value::List list_of(const hw::Node& space, const char* key) {
 /// What the framework's searches recompute, and what the run does now.
 Value::List recompute_values(const Value& run, const std::string& file, models::Library& library) {
   const search::Framework framework = search::read_framework(framework_of(run), library.data());
-  const bool has_experts =
-      library.model(recipes::to_node(run, file).at("model")).family() == models::Family::moe;
+  const bool has_experts = library.model(recipes::to_node(run, file).at("model")).family() == models::Family::moe;
   const bool by_experts = has_experts && framework.moe_space.has("recompute");
   Value::List values = list_of(by_experts ? framework.moe_space : framework.space, "recompute");
   const Value* own = recipes::find(run, "/recompute");

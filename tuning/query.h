@@ -4,17 +4,17 @@
 #include <vector>
 
 #include "hw/node.h"
+#include "models/recipes/value.h"
 #include "models/run.h"
-#include "recipes/value.h"
 
 namespace tuning {
 
 /// What the caller says of the space around a recipe.
 struct Bounds {
-  recipes::Value::Object pin;                  ///< one value each of dimensions (docs/search.md)
-  recipes::Value::Object space;                ///< values to try of dimensions, in place of the framework's
-  std::vector<recipes::Value> forbid;          ///< conditions
-  int rerank = 0;                              ///< layouts that are predicted by events
+  recipes::Value::Object pin;          ///< one value each of dimensions (docs/search.md)
+  recipes::Value::Object space;        ///< values to try of dimensions, in place of the framework's
+  std::vector<recipes::Value> forbid;  ///< conditions
+  int rerank = 0;                      ///< layouts that are predicted by events
 };
 
 /// The query for layouts of a run: all that `run` says about model, machine, batch and numerics stays; how it is laid

@@ -5,7 +5,7 @@
 
 #include "hw/error_text.h"
 #include "hw/input_error.h"
-#include "recipes/document.h"
+#include "models/recipes/document.h"
 #include "tuning/json_text.h"
 
 namespace tuning {
@@ -37,7 +37,8 @@ Subject::Subject(const std::string& text, const std::string& file, std::optional
   }
   recipe_ = recipes::read_recipe(text, file, format);
   if (recipe_->format == recipes::Format::hugging_face)
-    throw hw::InputError(hw::printable(file) + ": must be a recipe, which has a layout, got the config.json of a model");
+    throw hw::InputError(hw::printable(file) +
+                         ": must be a recipe, which has a layout, got the config.json of a model");
   imported_ = recipes::to_run(*recipe_, overrides_, library);
   run_ = recipes::from_node(imported_->run);
   missing_ = imported_->missing;

@@ -3,8 +3,8 @@
 #include <optional>
 #include <string>
 
+#include "models/recipes/recipe.h"
 #include "models/run.h"
-#include "recipes/recipe.h"
 
 namespace tuning {
 
@@ -18,7 +18,7 @@ class Subject {
   Subject(const std::string& text, const std::string& file, std::optional<recipes::Format> format,
           recipes::Overrides overrides, models::Library& library);
 
-  const recipes::Value& run() const { return run_; }         ///< its run description, as far as it is known
+  const recipes::Value& run() const { return run_; }                    ///< its run description, as far as it is known
   const std::vector<std::string>& missing() const { return missing_; }  ///< what a run needs beyond it
   const std::string& file() const { return file_; }
   const std::string& text() const { return text_; }

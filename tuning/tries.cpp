@@ -12,10 +12,11 @@
 namespace tuning {
 namespace {
 
-constexpr double kInterval80 = 1.2816;   ///< deviations of a normal distribution
-constexpr std::size_t kFinalists = 3;    ///< run again, in turns
-constexpr double kFinalistReach = 0.1;   ///< those whose time is above the best by more are none
-constexpr int kFinalRounds = 2;          ///< times the plan's rounds
+constexpr double kInterval80 = 1.2816;  ///< deviations of a normal distribution
+constexpr double kInterval95 = 1.96;
+constexpr std::size_t kFinalists = 3;   ///< run again, in turns
+constexpr double kFinalistReach = 0.1;  ///< those whose time is above the best by more are none
+constexpr int kFinalRounds = 2;         ///< times the plan's rounds
 
 class TryLoop {
  public:
@@ -46,9 +47,7 @@ class TryLoop {
   }
 
  private:
-  const Proposal& layout(std::size_t index) const {
-    return index == 0 ? proposals_.own : proposals_.others[index - 1];
-  }
+  const Proposal& layout(std::size_t index) const { return index == 0 ? proposals_.own : proposals_.others[index - 1]; }
 
   bool measure_own() {
     plan_.note("the recipe's own layout");
@@ -71,15 +70,16 @@ class TryLoop {
   std::optional<std::size_t> most_promising() {
     const std::vector<calibration::CorrectedTime> times = corrected();
     std::optional<std::size_t> best;
-    double lowest = std::numeric_limits<double>::infinity();
+    double lowest = std::numeric_limits<double>::infinity(), lowest95 = lowest;
     for (std::size_t i = 0; i < tried_.size(); ++i) {
       if (tried_[i] || !layout(i).prediction.memory.fits()) continue;
       const double low = times[i].time.value * std::exp(-kInterval80 * times[i].deviation);
+      lowest95 = std::min(lowest95, times[i].time.value * std::exp(-kInterval95 * times[i].deviation));
       if (low >= lowest) continue;
       lowest = low;
       best = i;
     }
-    tries_.left = best ? std::max(0.0, best_of_tried(times) / lowest - 1) : 0;
+    tries_.left = best ? std::max(0.0, best_of_tried(times) / lowest95 - 1) : 0;
     return tries_.left > plan_.enough ? best : std::nullopt;
   }
 

@@ -8,7 +8,8 @@ TensorId activate(BlockBuilder& b, Activation activation, bool gated, TensorId h
   const bool clamped = activation == Activation::swiglu_clamped;
   const bool fused = traits.compiled || (clamped ? traits.fused_clamped_glu : traits.fused_activation);
   // Unfused: activation and product are kernels of their own, each reading and writing. GPT-OSS's also clamps both
-  // halves, adds an offset and weighs the rows in fp32: 34 B an element forward against 6, about 60 backward against 10.
+  // halves, adds an offset and weighs the rows in fp32: 34 B an element forward against 6, about 60 backward
+  // against 10.
   constexpr float kUnfused = 2, kUnfusedClamped = 5.75F;
   const float apart = clamped ? kUnfusedClamped : kUnfused;
   const TensorId y = b.pointwise("activation",

@@ -6,7 +6,7 @@
 namespace models {
 namespace {
 
-constexpr float kHostRouter = 8, kHostPermute = 3, kHostExchange = 4, kHostGrouped = 2;
+constexpr float kHostRouter = 8, kHostPermute = 3, kHostExchange = 4, kHostAllToAll = 12, kHostGrouped = 2;
 
 /// Sizes of one rank's share of a MoE layer.
 struct MoeShape {
@@ -67,6 +67,11 @@ float permute_passes(const Traits& traits) {
 /// HybridEP permutes in the call that exchanges (dispatch_with_permute, combine_with_unpermute).
 float host_of_sort(const Traits& traits) { return traits.dispatcher == Dispatcher::hybridep ? 0 : kHostPermute; }
 
+/// NCCL's exchange takes lists of sizes: rows and weights are split, sent and put together by calls of their own.
+float host_of_exchange(const Traits& traits) {
+  return traits.dispatcher == Dispatcher::all_to_all ? kHostAllToAll : kHostExchange;
+}
+
 /// Rows for experts and the router's weight of each.
 struct Routed {
   TensorId rows = kNoTensor, weights = kNoTensor;
@@ -117,7 +122,7 @@ Routed dispatch(BlockBuilder& b, const MoeShape& shape, TensorId x, TensorId map
     const Routed sent = routed;
     routed = like(b, "dispatched", sent, row_wise ? shape.rows : shape.received, arriving);
     b.add("dispatch", exchange_of(b, shape, false), {sent.rows, sent.weights}, {routed.rows, routed.weights},
-          kHostExchange)
+          host_of_exchange(traits))
         .stream = Stream::ep_comm;
     b.set_module(Module::experts);
   }
@@ -170,7 +175,7 @@ TensorId combine(BlockBuilder& b, const MoeShape& shape, TensorId y, TensorId ma
     b.set_module(Module::dispatch);
     const TensorId mine = y;
     y = b.activation("combined", row_wise ? shape.rows : shape.tokens, b.at(y).columns);
-    b.add("combine", exchange_of(b, shape, true), {mine}, {y}, kHostExchange).stream = Stream::ep_comm;
+    b.add("combine", exchange_of(b, shape, true), {mine}, {y}, host_of_exchange(traits)).stream = Stream::ep_comm;
     b.set_module(Module::experts);
   }
   if (!row_wise) return y;

@@ -27,12 +27,15 @@ TEST(App, NoVerbIsHelpAndBadInput) {
 TEST(App, HelpNamesVerbsAndFlags) {
   const Finished all = stepcast({"--help"});
   EXPECT_EQ(all.status, 0);
-  for (const char* word : {"predict", "validate", "--data", "--version"})
+  for (const char* word : {"predict", "explain", "validate", "--data", "--version"})
     EXPECT_NE(all.out.find(word), std::string::npos) << word;
   const Finished predict = stepcast({"predict", "--help"});
   EXPECT_EQ(predict.status, 0);
   for (const char* word : {"RUN.json", "--json", "--timeline", "--explain", "--profile", "--tier"})
     EXPECT_NE(predict.out.find(word), std::string::npos) << word;
+  const Finished explain = stepcast({"explain", "--help"});
+  for (const char* word : {"A.json", "B.json", "--what-if", "--json", "--profile", "--tier"})
+    EXPECT_NE(explain.out.find(word), std::string::npos) << word;
   const Finished validate = stepcast({"validate", "--help"});
   for (const char* word : {"RUNS.jsonl", "--json", "--fail-above", "--markdown", "--by", "--profile", "--tier",
                            "--cross-validate", "--subset", "--prior", "--plan"})

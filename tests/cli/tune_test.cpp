@@ -117,9 +117,10 @@ std::vector<std::string> all_recipes() {
   return recipes;
 }
 
-INSTANTIATE_TEST_SUITE_P(Configs, TuneRecipe, testing::ValuesIn(all_recipes()), [](const auto& info) {
-  std::string name = fs::path(info.param).filename().string();
-  std::ranges::replace_if(name, [](unsigned char c) { return !std::isalnum(c); }, '_');
+INSTANTIATE_TEST_SUITE_P(Configs, TuneRecipe, testing::ValuesIn(all_recipes()), [](const auto& given) {
+  std::string name = fs::path(given.param).filename().string();
+  std::ranges::replace_if(
+      name, [](unsigned char c) { return !std::isalnum(c); }, '_');
   return name;
 });
 
@@ -136,7 +137,7 @@ TEST(Tune, PinsAndForbids) {
   const std::string json = scratch("pinned.json"), out = scratch("pinned.toml");
   ASSERT_EQ(stepcast({"tune", kTitan, "--pin", "tp=2", "--forbid", "mbs=2,pp=1", "--forbid", R"({"cp": {"min": 2}})",
                       "--least-gain", "0", "--out", out, "--json", json})
-                .status /
+                    .status /
                 2,
             0);
   const hw::Node answer = hw::Node::read_file(json);
@@ -158,9 +159,9 @@ TEST(Tune, ARunKeepsItsTextToo) {
   "mbs": 1
 }
 )");
-  const Finished done = stepcast({"tune", run, "--out", out, "--space", "pp=1", "--space", "cp=1", "--space",
-                                  "fsdp=none", "--space", "mbs=1", "--space", "zero=0", "--pin", "sp=true", "--pin",
-                                  R"(recompute={"mode": "none"})"});
+  const Finished done =
+      stepcast({"tune", run, "--out", out, "--space", "pp=1", "--space", "cp=1", "--space", "fsdp=none", "--space",
+                "mbs=1", "--space", "zero=0", "--pin", "sp=true", "--pin", R"(recompute={"mode": "none"})"});
   ASSERT_EQ(done.status, 0) << done.err << done.out;
   const std::vector<std::string> different = different_lines(lines_of(read(run)), lines_of(read(out)));
   ASSERT_EQ(different.size(), 4U) << read(out);  // tp; and the last member, behind which recompute is stated

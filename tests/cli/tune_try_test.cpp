@@ -36,9 +36,10 @@ struct Tried {
 /// Tries layouts of a small space around the recipe; its own is tp 1.
 Tried tried(const std::string& most, const std::string& command, const std::vector<std::string>& more = {}) {
   const std::string json = scratch("tries.json");
-  std::vector<std::string> arguments = {"tune",  kTitan,    "--try",   most,         "--command", command,
-                                        "--out", scratch("tried.toml"), "--json", json, "--quiet", "--pin", "pp=1",
-                                        "--pin", "cp=1",    "--space", "mbs=1,2",    "--space",   "tp=1,2,4"};
+  std::vector<std::string> arguments = {
+      "tune",    kTitan,    "--try",   most,    "--command", command, "--out", scratch("tried.toml"),
+      "--json",  json,      "--quiet", "--pin", "pp=1",      "--pin", "cp=1",  "--space",
+      "mbs=1,2", "--space", "tp=1,2,4"};
   arguments.insert(arguments.end(), more.begin(), more.end());
   const Finished finished = stepcast(arguments);
   EXPECT_LE(finished.status, 1) << finished.err;
@@ -48,7 +49,8 @@ Tried tried(const std::string& most, const std::string& command, const std::vect
 
 // The simulator ranks all layouts of tp 4 behind others; the command says that they take half as long.
 TEST(TuneTry, FindsWhatTheCommandMakesBest) {
-  const Tried found = tried("8", fake("half.sh", "grep -q 'tensor_parallel_degree = 4' \"$recipe\" && echo 0.5 || echo 1\n"));
+  const Tried found =
+      tried("8", fake("half.sh", "grep -q 'tensor_parallel_degree = 4' \"$recipe\" && echo 0.5 || echo 1\n"));
   EXPECT_EQ(found.finished.status, 0) << found.finished.err;
   EXPECT_EQ(found.answer.at("after").at("run").at("tp").positive_int(), 4);
   EXPECT_NE(read(scratch("tried.toml")).find("tensor_parallel_degree = 4"), std::string::npos);
@@ -57,8 +59,9 @@ TEST(TuneTry, FindsWhatTheCommandMakesBest) {
   EXPECT_EQ(pick.at("measured_s").number(), 0.5);
   EXPECT_EQ(pick.at("to_recipe").number(), 0.5);
   EXPECT_LE(trials.size(), 9U);
-  EXPECT_TRUE(std::ranges::any_of(
-      trials, [&](const hw::Node& trial) { return trial.at("predicted_s").number() < pick.at("predicted_s").number(); }));
+  EXPECT_TRUE(std::ranges::any_of(trials, [&](const hw::Node& trial) {
+    return trial.at("predicted_s").number() < pick.at("predicted_s").number();
+  }));
   EXPECT_NEAR(pick.at("refitted_s").number(), 0.5, 0.05);  // what was measured is believed
 }
 
@@ -74,11 +77,11 @@ TEST(TuneTry, StopsWhenCertain) {
 }
 
 TEST(TuneTry, GoesOnAfterRunsThatFail) {
-  const Tried found = tried("4",
-                            fake("failing.sh", counting("failing") +
-                                                   "case $calls in\n1) echo 2 ;;\n2) exit 3 ;;\n3) echo no time ;;\n"
-                                                   "4) sleep 60 ;;\n*) echo 1.5 ;;\nesac\n"),
-                            {"--timeout", "1", "--enough", "0"});
+  const Tried found =
+      tried("4",
+            fake("failing.sh", counting("failing") + "case $calls in\n1) echo 2 ;;\n2) exit 3 ;;\n3) echo no time ;;\n"
+                                                     "4) sleep 60 ;;\n*) echo 1.5 ;;\nesac\n"),
+            {"--timeout", "1", "--enough", "0"});
   EXPECT_EQ(found.finished.status, 0) << found.finished.err;
   const std::vector<hw::Node> trials = found.tries.at("trials").elements();
   ASSERT_EQ(trials.size(), 5U);
@@ -109,17 +112,17 @@ TEST(TuneTry, ReadsTheStepTimeByAPattern) {
 
 // Ctrl-C while the third layout runs: it ends at once, and the better one of the first two is the answer.
 TEST(TuneTry, StopsWithTheBestSoFar) {
-  const Tried stopped = tried("9", fake("stopping.sh", counting("stopping") +
-                                                           "case $calls in\n1) echo 2 ;;\n2) echo 1 ;;\n"
-                                                           "*) kill -INT $(ps -o ppid= -p $PPID); sleep 60 ;;\nesac\n"));
+  const Tried stopped = tried(
+      "9", fake("stopping.sh", counting("stopping") + "case $calls in\n1) echo 2 ;;\n2) echo 1 ;;\n"
+                                                      "*) kill -INT $(ps -o ppid= -p $PPID); sleep 60 ;;\nesac\n"));
   EXPECT_EQ(stopped.finished.status, 0) << stopped.finished.err;
   EXPECT_EQ(stopped.tries.at("end").text(), "stopped");
   EXPECT_EQ(stopped.tries.at("pick").number(), 1);
   EXPECT_EQ(stopped.tries.at("trials").elements()[2].at("failure").text(), "stopped");
 }
 
-// With rounds, each layout takes turns with the recipe's own. The machine is twice as slow in every other round, and the
-// ratio does not notice.
+// With rounds, each layout takes turns with the recipe's own. The machine is twice as slow in every other round, and
+// the ratio does not notice.
 TEST(TuneTry, RatiosAreTakenInTurns) {
   const std::string slow = counting("turns") +
                            "slow=$(( (calls - 2) / 2 % 2 + 1 ))\n"

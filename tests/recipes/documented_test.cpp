@@ -4,7 +4,7 @@
 #include <set>
 #include <string>
 
-#include "recipes/mapping.h"
+#include "models/recipes/mapping.h"
 #include "tests/recipes/shipped.h"
 
 namespace {

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "hw/input_error.h"
-#include "recipes/differences.h"
-#include "recipes/recipe.h"
+#include "models/recipes/differences.h"
+#include "models/recipes/recipe.h"
 #include "tests/recipes/shipped.h"
 
 namespace {

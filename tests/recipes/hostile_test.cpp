@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "hw/input_error.h"
-#include "recipes/recipe.h"
+#include "models/recipes/recipe.h"
 #include "tests/recipes/shipped.h"
 
 namespace {

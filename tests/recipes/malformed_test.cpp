@@ -8,7 +8,7 @@
 #include <string>
 
 #include "hw/input_error.h"
-#include "recipes/recipe.h"
+#include "models/recipes/recipe.h"
 #include "tests/recipes/shipped.h"
 
 namespace {

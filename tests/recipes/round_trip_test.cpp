@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "hw/input_error.h"
-#include "recipes/differences.h"
-#include "recipes/recipe.h"
-#include "recipes/run_facts.h"
+#include "models/recipes/differences.h"
+#include "models/recipes/recipe.h"
+#include "models/recipes/run_facts.h"
 #include "tests/recipes/shipped.h"
 
 namespace {

@@ -7,9 +7,9 @@
 #include <string_view>
 #include <vector>
 
-#include "recipes/differences.h"
-#include "recipes/recipe.h"
-#include "recipes/run_facts.h"
+#include "models/recipes/differences.h"
+#include "models/recipes/recipe.h"
+#include "models/recipes/run_facts.h"
 #include "tests/recipes/shipped.h"
 
 namespace {

@@ -4,8 +4,8 @@
 #include <sstream>
 
 #include "hw/input_error.h"
-#include "recipes/differences.h"
-#include "recipes/value.h"
+#include "models/recipes/differences.h"
+#include "models/recipes/value.h"
 
 namespace recipes_test {
 

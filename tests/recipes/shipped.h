@@ -7,7 +7,7 @@
 
 #include "hw/node.h"
 #include "models/run.h"
-#include "recipes/recipe.h"
+#include "models/recipes/recipe.h"
 
 /// What tests of recipes share: the checked-in runs and recipes.
 namespace recipes_test {
