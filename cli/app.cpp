@@ -16,6 +16,7 @@
 #include "cli/recipe.h"
 #include "cli/search.h"
 #include "cli/train.h"
+#include "cli/tune.h"
 #include "cli/validate.h"
 #include "cli/version.h"
 #include "hw/error_text.h"
@@ -36,6 +37,7 @@ struct Options {
   RecipeOptions recipe;
   SearchOptions search;
   BalanceOptions balance;
+  TuneOptions tune;
 };
 
 void add_predict(CLI::App& app, PredictOptions& options) {
@@ -222,6 +224,47 @@ void add_balance(CLI::App& app, BalanceOptions& options) {
       "Example: stepcast balance configs/runs/deepseek-v3-h100-1024.json");
 }
 
+void add_tries(CLI::App& verb, TuneOptions& options) {
+  verb.add_option("--try", options.tries, "run the N most promising layouts for real")->type_name("N");
+  verb.add_option("--steps", options.steps, "steps of each run on this machine's CPU (3)")->type_name("N");
+  verb.add_option("--command", options.command, "what runs a layout, in place of the CPU executor")
+      ->type_name("'CMD {recipe} {gpus}'");
+  verb.add_option("--step-time-pattern", options.pattern, "where its stdout has the step time in seconds")
+      ->type_name("REGEX");
+  verb.add_option("--timeout", options.timeout, "a command's seconds at most (3600)")->type_name("N");
+  verb.add_option("--rounds", options.rounds, "runs of each layout, in turns with the recipe's (10; of a command 1)")
+      ->type_name("N");
+  verb.add_option("--enough", options.enough, "stop where no untried layout may gain more (2%)")->type_name("X");
+  verb.add_option("--check", options.check, "then run all layouts in N rounds: how far is the pick from the best?")
+      ->type_name("N");
+}
+
+void add_tune(CLI::App& app, TuneOptions& options) {
+  CLI::App& verb = *app.add_subcommand("tune", "give a recipe back with a faster layout");
+  add_recipe_input(verb, options.recipe);
+  verb.add_option("--pin", options.pin, "hold a dimension, such as tp=2")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false);
+  verb.add_option("--space", options.space, "values to try of a dimension, such as mbs=1,2")
+      ->type_name("KEY=VALUE,...")
+      ->allow_extra_args(false);
+  verb.add_option("--forbid", options.forbid, "leave such layouts out, such as pp=4,zero=0")
+      ->type_name("KEY=VALUE,...")
+      ->allow_extra_args(false);
+  verb.add_option("--rerank", options.rerank, "layouts to rank by events (50)")->type_name("N");
+  verb.add_option("--least-gain", options.least_gain, "a layout that gains less is no better (1%)")->type_name("X");
+  add_tries(verb, options);
+  verb.add_option("--out", options.recipe.out, "write the recipe there (default: stdout)")->type_name("FILE");
+  verb.add_option("--json", options.recipe.json, "write what was found as JSON; - = stdout")->type_name("FILE|-");
+  verb.add_option("--threads", options.threads, "threads of the search (one a core)")->type_name("N");
+  verb.add_option("--profile", options.profile, "fitted efficiency to use (default)")->type_name("FILE|NAME");
+  verb.add_flag("--quiet", options.quiet, "no progress on stderr");
+  verb.footer(
+      "What is found is told on stdout with --out, else on stderr. SIGINT or SIGTERM: the best so far.\n"
+      "Exit status: 0 done, 1 no layout is faster than the recipe's, 2 bad input.\n"
+      "Example: stepcast tune configs/recipes/llama3-70b-h100-64.py --out tuned.py");
+}
+
 /// Flags that may stand where `verb` is the verb, and those of what is said of it (`recipe show`).
 std::vector<std::string> known_flags(const CLI::App& app, const CLI::App* verb) {
   std::vector<const CLI::App*> levels = {&app};
@@ -272,6 +315,7 @@ void describe(CLI::App& app, Options& options) {
   add_recipe(app, options.recipe);
   add_search(app, options.search);
   add_balance(app, options.balance);
+  add_tune(app, options.tune);
   for (CLI::App* level : app.get_subcommands(nullptr)) {
     level->fallthrough();
     level->allow_extras();
@@ -341,6 +385,7 @@ Answer run(int argc, const char* const* argv) {
   }
   if (verbs.front()->get_name() == "balance") return balance(options.balance, data);
   if (verbs.front()->get_name() == "search") return search(options.search, data);
+  if (verbs.front()->get_name() == "tune") return tune(options.tune, data);
   return validate(options.validate, data, {argv + 1, argv + argc});
 }
 

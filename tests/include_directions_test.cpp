@@ -26,8 +26,8 @@ struct Rule {
 const std::vector<Rule>& rules() {
   static const std::vector<Rule> table{
       {"hw/", {"hw"}, {"nlohmann/"}},
-      {"models/", {"models", "hw"}, {"boost/"}},
       {"models/recipes/", {"models", "hw"}, {"nlohmann/", "yaml-cpp/", "toml++/"}},
+      {"models/", {"models", "hw"}, {"boost/"}},
       {"sim/", {"sim", "models", "hw"}, {"tbb/", "oneapi/tbb"}},
       {"search/", {"search", "sim", "models", "hw"}, {"tbb/", "oneapi/tbb"}},
       {"exec/cpu/", {"exec", "models", "hw"}, {"cblas.h", "dnnl", "oneapi/dnnl", "mpi.h"}},
@@ -35,7 +35,8 @@ const std::vector<Rule>& rules() {
       {"exec/", {"exec", "models", "hw"}, {}},
       {"bench/mpi/", {"exec", "models", "hw"}, {"mpi.h"}},
       {"calibration/", {"calibration", "sim", "models", "hw"}, {"Eigen/", "unsupported/Eigen/", "zlib.h"}},
-      {"cli/", {"cli", "calibration", "search", "exec", "sim", "models", "hw"}, {"CLI/", "fmt/"}},
+      {"tuning/", {"tuning", "search", "calibration", "sim", "models", "hw"}, {}},
+      {"cli/", {"cli", "tuning", "calibration", "search", "exec", "sim", "models", "hw"}, {"CLI/", "fmt/"}},
   };
   return table;
 }
@@ -104,7 +105,7 @@ std::string read(const std::filesystem::path& path) {
 TEST(IncludeDirections, HoldInEveryFile) {
   const std::filesystem::path root{STEPCAST_SOURCE_DIR};
   int files = 0;
-  for (const char* folder : {"hw", "models", "sim", "search", "exec", "calibration", "cli", "tests"}) {
+  for (const char* folder : {"hw", "models", "sim", "search", "exec", "calibration", "tuning", "cli", "tests"}) {
     if (!std::filesystem::exists(root / folder)) continue;
     for (const auto& entry : std::filesystem::recursive_directory_iterator{root / folder}) {
       if (!is_code(entry.path())) continue;
