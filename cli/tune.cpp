@@ -105,7 +105,7 @@ Answer tune(const TuneOptions& options, const models::DataDirectory& data) {
   const search::Answer found = searched(options, subject, library, profile);
   const tuning::Proposals proposals = tuning::proposals_of(subject, found, library, profile);
   Outcome outcome{.pick = tuning::pick(subject, proposals, least_gain(options), library)};
-  if (!options.tries.empty()) try_for_real(options, subject, proposals, library, outcome);
+  if (!options.tries.empty() && found.complete()) try_for_real(options, subject, proposals, library, outcome);
   return answer_of(options, {subject, found, proposals, outcome.pick, outcome.tries ? &*outcome.tries : nullptr,
                              outcome.all ? &*outcome.all : nullptr});
 }

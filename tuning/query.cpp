@@ -47,6 +47,24 @@ Value::List recompute_values(const Value& run, const std::string& file, models::
   return values;
 }
 
+/// Overlap that Megatron's recipes may turn off, and that a faster layout may want on.
+constexpr std::array<const char*, 3> kOverlapOptions{"tp_comm_overlap", "dp_grad_reduce", "dp_param_gather"};
+
+/// As the run has it, and with all on that it turns off. Transformer Engine has no tensor-parallel overlap in NVFP4.
+Value::List overlap_values(const Value& run) {
+  const Value* precision = recipes::find(run, "/precision");
+  const bool is_nvfp4 = precision != nullptr && *precision == Value("nvfp4");
+  Value::Object on;
+  for (const char* option : kOverlapOptions) {
+    const Value* stated = recipes::find(run, std::string("/overlap/") + option);
+    if (stated == nullptr || !(*stated == Value(false))) continue;
+    if (is_nvfp4 && std::string_view(option) == "tp_comm_overlap") continue;
+    on.emplace_back(option, true);
+  }
+  if (on.empty()) return {};
+  return {Value::Object{}, on};
+}
+
 bool has(const Value::Object& object, std::string_view key) {
   return std::ranges::any_of(object, [key](const auto& member) { return member.first == key; });
 }
@@ -70,6 +88,8 @@ hw::Node query_around(const Value& run, const Bounds& bounds, const std::string&
     const Value::List values = recompute_values(run, file, library);
     if (!values.empty()) space.emplace_back("recompute", values);
   }
+  if (!has(space, "overlap") && !has(bounds.pin, "overlap"))
+    if (const Value::List values = overlap_values(run); !values.empty()) space.emplace_back("overlap", values);
   if (!space.empty()) recipes::set(query, "/space", space);
   if (!bounds.pin.empty()) recipes::set(query, "/pin", bounds.pin);
   if (!bounds.forbid.empty()) recipes::set(query, "/forbid", Value::List(bounds.forbid));

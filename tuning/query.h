@@ -19,7 +19,7 @@ struct Bounds {
 
 /// The query for layouts of a run: all that `run` says about model, machine, batch and numerics stays; how it is laid
 /// out and what it recomputes is free, as far as its framework's description (configs/frameworks) goes. What the run
-/// recomputes now is among what is tried. Throws hw::InputError.
+/// recomputes now is among what is tried, and so is overlap that it turns off. Throws hw::InputError.
 hw::Node query_around(const recipes::Value& run, const Bounds& bounds, const std::string& file,
                       models::Library& library);
 
