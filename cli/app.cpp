@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/balance.h"
 #include "cli/calibrate_ops.h"
 #include "cli/calibrate_runs.h"
 #include "cli/data_directory.h"
@@ -35,6 +36,7 @@ struct Options {
   TrainOptions train;
   RecipeOptions recipe;
   SearchOptions search;
+  BalanceOptions balance;
   TuneOptions tune;
 };
 
@@ -72,6 +74,8 @@ void add_validate(CLI::App& app, ValidateOptions& options) {
   verb.add_option("RUNS.jsonl", options.files, "measured runs, one JSON object a line")->type_name("...");
   verb.add_option("--json", options.json, "write rows and summary as JSON; - = stdout")->type_name("FILE|-");
   verb.add_option("--markdown", options.markdown, "write the summary as Markdown")->type_name("FILE");
+  verb.add_option("--order", options.order, "write how well competing layouts are ordered, as Markdown")
+      ->type_name("FILE");
   verb.add_option("--fail-above", options.fail_above, "exit 1 if the median |error| is above: 0.15 or 15%")
       ->type_name("X");
   verb.add_option("--by", options.by, "group by framework, model, system, family, precision, task, file")
@@ -185,9 +189,18 @@ void add_search(CLI::App& app, SearchOptions& options) {
       ->type_name("WHAT");
   verb.add_option("--top", options.top, "layouts to print (10)")->type_name("N");
   verb.add_option("--rerank", options.rerank, "layouts to rank again by events (50)")->type_name("N");
+  verb.add_flag("--balance-stages", options.balance_stages,
+                "of these, place layers where no stage holds up the others");
   verb.add_option("--json", options.json, "write the answer as JSON; - = stdout")->type_name("FILE|-");
   verb.add_option("--shard", options.shard, "look at one part of the space only")->type_name("i/n");
   verb.add_option("--merge", options.merge, "make one answer of all shards'")->type_name("ANSWER.json...");
+  verb.add_option("--rank-of", options.rank_of, "where these runs stand in the space of their framework")
+      ->type_name("RUN.json|RUNS.jsonl...");
+  verb.add_option("--check", options.check, "whether bounds and the closed form change the answers of these queries")
+      ->type_name("QUERY.json|QUERIES.jsonl...");
+  verb.add_option("--effort", options.effort, "what searches of these queries cost in time and memory")
+      ->type_name("QUERY.json...");
+  verb.add_option("--markdown", options.markdown, "write the table of these three as Markdown")->type_name("FILE");
   verb.add_option("--threads", options.threads, "threads (one a core)")->type_name("N");
   verb.add_option("--profile", options.profile, "fitted efficiency to use (default)")->type_name("FILE|NAME");
   verb.add_flag("--no-prune", options.no_prune, "time every layout that fits; the answer is the same");
@@ -196,6 +209,19 @@ void add_search(CLI::App& app, SearchOptions& options) {
       "SIGINT or SIGTERM: the answer is the best so far.\n"
       "Exit status: 0 done, 1 nothing fits, 2 bad input.\n"
       "Example: stepcast search configs/searches/gpt3-175b-a100-64.json --top 5");
+}
+
+void add_balance(CLI::App& app, BalanceOptions& options) {
+  CLI::App& verb =
+      *app.add_subcommand("balance", "place the layers of a pipeline so that no stage holds up the others");
+  verb.add_option("RUN.json", options.files, "descriptions of runs, or RUNS.jsonl: docs/runs.md")->type_name("...");
+  verb.add_option("--out", options.out, "write the run with its new stage layout")->type_name("RUN.json");
+  verb.add_option("--json", options.json, "write the answer as JSON; - = stdout")->type_name("FILE|-");
+  verb.add_option("--markdown", options.markdown, "write one line a run as Markdown")->type_name("FILE");
+  verb.add_option("--profile", options.profile, "fitted efficiency to use (default)")->type_name("FILE|NAME");
+  verb.footer(
+      "Exit status: 0 done, 1 it does not fit, 2 bad input.\n"
+      "Example: stepcast balance configs/runs/deepseek-v3-h100-1024.json");
 }
 
 void add_tries(CLI::App& verb, TuneOptions& options) {
@@ -288,6 +314,7 @@ void describe(CLI::App& app, Options& options) {
   add_train(app, options.train);
   add_recipe(app, options.recipe);
   add_search(app, options.search);
+  add_balance(app, options.balance);
   add_tune(app, options.tune);
   for (CLI::App* level : app.get_subcommands(nullptr)) {
     level->fallthrough();
@@ -356,6 +383,7 @@ Answer run(int argc, const char* const* argv) {
     if (verbs.front()->got_subcommand("convert")) return convert_recipe(options.recipe, data);
     return {.status = kBadInput, .diagnostics = verbs.front()->help()};
   }
+  if (verbs.front()->get_name() == "balance") return balance(options.balance, data);
   if (verbs.front()->get_name() == "search") return search(options.search, data);
   if (verbs.front()->get_name() == "tune") return tune(options.tune, data);
   return validate(options.validate, data, {argv + 1, argv + argc});

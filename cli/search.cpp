@@ -6,9 +6,12 @@
 #include <optional>
 #include <utility>
 
+#include "cli/check_search.h"
 #include "cli/data_directory.h"
 #include "cli/json_writer.h"
 #include "cli/output_file.h"
+#include "cli/rank_of.h"
+#include "cli/search_effort.h"
 #include "cli/search_progress.h"
 #include "cli/stop_signals.h"
 #include "cli/terminal.h"
@@ -69,6 +72,7 @@ hw::Node stated_by_flags(const SearchOptions& options) {
   text("objective", options.objective);
   number("--top", "top", options.top);
   number("--rerank", "rerank", options.rerank);
+  if (options.balance_stages) json.member("stages", "balanced");
   json.end_object();
   return hw::Node::parse(json.text(), "flags");
 }
@@ -112,6 +116,9 @@ search::Answer searched(const SearchOptions& options, models::Library& library, 
 }  // namespace
 
 Answer search(const SearchOptions& options, const models::DataDirectory& data) {
+  if (!options.rank_of.empty()) return rank_of(options, data);
+  if (!options.effort.empty()) return search_effort(options, data);
+  if (!options.check.empty()) return check_search(options, data);
   const bool has_query = !options.query.empty() || !options.model.empty();
   if (has_query == !options.merge.empty())
     throw hw::InputError("search: needs QUERY.json or --model (docs/search.md), or else --merge with answers");

@@ -7,6 +7,7 @@
 #include "cli/search.h"
 #include "cli/text_table.h"
 #include "cli/wording.h"
+#include "models/stage_layout_text.h"
 
 namespace cli {
 namespace {
@@ -39,6 +40,14 @@ std::string limits(const sim::Prediction& prediction) {
   return text.empty() ? "none above 1 %" : text;
 }
 
+/// Layers lie elsewhere than the framework puts them untold.
+bool stated_stages(const models::Run& run) {
+  const int stages = run.layout.pp * run.layout.vp;
+  const auto& chunks = run.layout.chunks;
+  return chunks != models::split_stages(run.model, stages, false) &&
+         chunks != models::split_stages(run.model, stages, true);
+}
+
 std::string layout_of(const Row& row, bool several_settings) {
   std::string text = layout_text(row.run.layout) + fmt::format(", mbs {}", row.run.layout.mbs);
   if (row.candidate.keys.cp_kind || row.run.layout.cp > 1) {
@@ -47,6 +56,7 @@ std::string layout_of(const Row& row, bool several_settings) {
   }
   if (several_settings) text += ", recompute " + recompute_text(row.run);
   if (row.run.traits.offload_layers > 0) text += fmt::format(", {} layers offloaded", row.run.traits.offload_layers);
+  if (stated_stages(row.run)) text += ", stages " + models::stage_layout_text(row.run.layout.chunks);
   return text;
 }
 

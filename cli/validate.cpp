@@ -142,6 +142,7 @@ Answer validate(const ValidateOptions& options, const models::DataDirectory& dat
     answer.diagnostics = "no row could be predicted: `refused` of each row says why\n";
   judge(validation.summary.prediction, limit, answer);
   if (!options.markdown.empty()) write_file(options.markdown, validation_markdown(validation, arguments));
+  if (!options.order.empty()) write_file(options.order, order_markdown(validation));
   place_json(options.json, validation_json(validation), answer.out);
   return answer;
 }

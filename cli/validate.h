@@ -20,6 +20,7 @@ namespace cli {
 struct ValidateOptions {
   std::vector<std::string> files;
   std::string json, markdown;               ///< where to write; empty: not
+  std::string order;                        ///< where to write how well competing layouts are ordered; empty: not
   std::string fail_above;                   ///< ratio, or percentage with %; empty: never
   std::vector<std::string> by;              ///< of calibration::kGroupKeys; empty: framework, model, system, family
   std::vector<std::string> cross_validate;  ///< of calibration::kFoldKeys
@@ -58,6 +59,10 @@ struct Validation {
 std::string validation_text(const Validation& validation, const PageWidth& width);
 std::string validation_json(const Validation& validation);
 std::string validation_markdown(const Validation& validation, const std::vector<std::string>& arguments);
+
+/// Of groups of layouts that compete: pairs put in the right order and regret, by file, with the first of the refits
+/// beside it; and the groups whose first pick is not the best.
+std::string order_markdown(const Validation& validation);
 
 /// Errors of rows that refits have not seen, and coverage of the intervals, beside those of `rows`. Empty without any.
 std::vector<TextTable> cross_validation_tables(const Validation& validation);

@@ -1,6 +1,7 @@
 // The run description of a layout that a search found.
 #include <string>
 
+#include "models/stage_layout_text.h"
 #include "search/answer.h"
 #include "search/settings.h"
 
@@ -10,20 +11,11 @@ namespace {
 constexpr const char* kSchedules[] = {"1f1b", "interleaved", "gpipe", "zb-1p", "zb-2p", "zb-v"};
 constexpr const char* kCpKinds[] = {"p2p", "all_gather", "a2a"};
 
-/// Elements of a chunk, such as `Ettt`.
-std::string letters(const models::StageChunk& chunk, bool has_mtp) {
-  std::string text = chunk.embedding ? "E" : "";
-  text += chunk.layers > 1 ? "t*" + std::to_string(chunk.layers) : std::string(chunk.layers == 1 ? "t" : "");
-  if (chunk.mtp > 0 && has_mtp) text += "m";
-  return text + (chunk.loss ? "L" : "");
-}
-
-/// Such as `Et*4|t*5|t*5|t*4L`.
-std::string stage_layout(const models::Run& run) {
-  std::string text;
-  for (const models::StageChunk& chunk : run.layout.chunks)
-    text += (text.empty() ? "" : "|") + letters(chunk, run.model.mtp.depth > 0);
-  return text;
+/// Layers lie as any framework places them that is told nothing: equally many on each stage.
+bool is_even(const models::Run& run) {
+  const int stages = run.layout.pp * run.layout.vp;
+  return static_cast<int>(run.model.layers.size()) % stages == 0 &&
+         run.layout.chunks == models::split_stages(run.model, stages, false);
 }
 
 /// Members for `extra`: what has no key of its own.
@@ -33,8 +25,7 @@ std::string extra_of(const Candidate& candidate, const models::Run& run) {
     text += (text.empty() ? "\"" : ", \"") + key + "\": \"" + value + "\"";
   };
   if (candidate.keys.cp_kind) add("cp_comm_type", kCpKinds[static_cast<int>(*candidate.keys.cp_kind)]);
-  const int stages = run.layout.pp * run.layout.vp;
-  if (static_cast<int>(run.model.layers.size()) % stages != 0) add("pp_layout", stage_layout(run));
+  if (!is_even(run)) add("pp_layout", models::stage_layout_text(run.layout.chunks));
   return "{" + text + "}";
 }
 

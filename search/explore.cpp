@@ -75,6 +75,7 @@ class GroupSearch {
 
   void add() {
     ++found_.counts.timed;
+    found_.counts.faster += candidate_.time < faster_than_;
     if (!judge_.reaches_goal(candidate_.time)) {
       ++found_.counts.too_slow;
       return;
@@ -88,6 +89,7 @@ class GroupSearch {
   /// Whether a bound of the step time shows that the layout changes nothing.
   bool is_hopeless(bool fits, bool closer) {
     const hw::Seconds least = blocks_->least_step_time(closer);
+    if (fits && least < faster_than_) return false;
     const Score at_best = score(least);
     if (!judge_.reaches_goal(least)) return true;
     if (!fits) return known_.misses.excludes(at_best) || found_.misses.excludes(at_best);
@@ -101,6 +103,9 @@ class GroupSearch {
   const hw::Efficiency& efficiency_;
   const Found& known_;
   sim::SchedulePlans& plans_;
+  /// Sums of the same terms in another order differ by less: a layout is not faster than itself.
+  static constexpr double kRounding = 1e-9;
+  hw::Seconds faster_than_ = (1 - kRounding) * query_.count_faster_than.value_or(hw::Seconds{});
   std::optional<sim::SharedBlocks> blocks_;
   Found found_ = nothing(query_);
   Candidate candidate_;
@@ -138,6 +143,7 @@ void Counts::add(const Counts& other) {
   pruned += other.pruned;
   too_large += other.too_large;
   too_slow += other.too_slow;
+  faster += other.faster;
 }
 
 Found explore(const Query& query, const Space& space, const std::vector<hw::Efficiency>& efficiencies, int threads,

@@ -20,6 +20,8 @@ struct Counts {
   std::int64_t too_large = 0;  ///< that do not fit
   std::int64_t too_slow = 0;   ///< of the timed ones, those that miss the goal
 
+  std::int64_t faster = 0;  ///< of the timed ones, those faster than Query::count_faster_than
+
   void add(const Counts& other);
 };
 

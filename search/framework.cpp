@@ -18,17 +18,23 @@ hw::Node value(const hw::Node& node, const char* key) {
 }  // namespace
 
 Framework parse_framework(const hw::Node& node) {
-  node.only({"name", "about", "memory_margin", "memory_reserve_gib", "near_miss", "rules", "space", "moe_space"});
+  node.only({"name", "about", "memory_margin", "memory_reserve_gib", "near_miss", "stage_layout", "rules", "space",
+             "moe_space"});
   node.at("about").text();
   Framework framework{.name = node.at("name").text(),
                       .memory_margin = value(node, "memory_margin").non_negative(),
                       .memory_reserve = {value(node, "memory_reserve_gib").non_negative() * hw::kGiB},
                       .near_miss = value(node, "near_miss").non_negative(),
+                      .stage_form = parse_stage_form(node.at("stage_layout")),
                       .rules = {},
                       .space = node.at("space"),
                       .moe_space = node.at("moe_space")};
   for (const hw::Node& rule : node.at("rules").elements()) framework.rules.push_back(parse_rule(rule));
   return framework;
+}
+
+hw::Bytes room_of(const Framework& framework, const hw::Cluster& cluster) {
+  return (1 - framework.memory_margin) * cluster.gpu.memory - framework.memory_reserve;
 }
 
 Framework read_framework(const std::string& name, const models::DataDirectory& data) {

@@ -3,9 +3,11 @@
 #include <string>
 #include <vector>
 
+#include "hw/cluster.h"
 #include "hw/node.h"
 #include "models/run.h"
 #include "search/condition.h"
+#include "search/stage_form.h"
 
 namespace search {
 
@@ -15,6 +17,7 @@ struct Framework {
   double memory_margin = 0;  ///< of the GPU's memory, kept free because predictions of memory err
   hw::Bytes memory_reserve;  ///< kept free besides: what the stack's predictions leave out
   double near_miss = 0;      ///< of the GPU's memory: layouts that miss no more are worth showing
+  StageForm stage_form;      ///< how it is told where layers lie
   std::vector<Rule> rules;
   hw::Node space;      ///< values of each dimension where a query names none
   hw::Node moe_space;  ///< of models with experts, before those of `space`
@@ -25,5 +28,8 @@ Framework read_framework(const std::string& name, const models::DataDirectory& d
 
 /// Throws hw::InputError.
 Framework parse_framework(const hw::Node& node);
+
+/// What a layout may need of a GPU's memory.
+hw::Bytes room_of(const Framework& framework, const hw::Cluster& cluster);
 
 }  // namespace search

@@ -163,6 +163,14 @@ void refuse_derived(const Node& node) {
     if (const auto stated = node.find(key)) stated->fail("follows from the layout, and must not be stated in a query");
 }
 
+/// `stack`: layers lie where the framework puts them untold; `balanced`: where search::balance() puts them.
+bool read_balanced(const Node& node, const Framework& framework) {
+  const bool balanced = node.choice({"stack", "balanced"}) == 1;
+  if (balanced && framework.stage_form.kind == StageForm::Kind::none)
+    node.fail("must be stack, as framework " + framework.name + " cannot be told where layers lie");
+  return balanced;
+}
+
 }  // namespace
 
 const char* name(Objective objective) { return kObjectives[static_cast<int>(objective)]; }
@@ -194,6 +202,7 @@ Query parse_query(const Node& node, models::Library& library) {
   const auto top = node.find("top"), rerank = node.find("rerank");
   query.top = top ? top->positive_int() : kTop;
   query.rerank = std::max(query.top, rerank ? rerank->non_negative_int() : kRerank);
+  if (const auto stages = node.find("stages")) query.balance_stages = read_balanced(*stages, query.framework);
   return query;
 }
 

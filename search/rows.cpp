@@ -29,14 +29,8 @@ void slower_host(hw::Efficiency& e, double factor) { e.host_op_factor *= factor;
 
 constexpr std::array<Slower, 4> kSlower{slower_links, slower_math, slower_memory, slower_host};
 
-/// Logarithm of the factor by which predictions of layouts of one model and machine err, in 80 of 100 cases.
-double half_width(const models::Run& run, const hw::Efficiency& efficiency) {
-  if (!efficiency.intervals) return 0;
-  return efficiency.intervals->layout[static_cast<std::size_t>(run.model.family())];
-}
-
 hw::Seconds worst_time(const Row& row, const hw::Efficiency& efficiency) {
-  const double factor = std::exp(half_width(row.run, efficiency));
+  const double factor = std::exp(layout_half_width(row.run, efficiency));
   hw::Seconds worst = row.prediction.step_time;
   for (const Slower slower : kSlower) {
     hw::Efficiency changed = efficiency;
@@ -58,8 +52,8 @@ void mark_ties(Answer& answer, RowMaker& maker) {
   Row* robust = nullptr;
   for (Row& row : answer.rows) {
     const hw::Efficiency& efficiency = maker.efficiency(row.run.cluster);
-    row.tie =
-        &row != &answer.rows.front() && ties(row, answer.rows.front(), answer.query, half_width(row.run, efficiency));
+    row.tie = &row != &answer.rows.front() &&
+              ties(row, answer.rows.front(), answer.query, layout_half_width(row.run, efficiency));
     if (!row.tie && &row != &answer.rows.front()) continue;
     const Judge judge(answer.query, row.run.cluster, row.run.layout.gbs, row.run.layout.seq_len);
     row.worst = judge.score(row.run.layout.gpus, worst_time(row, efficiency), row.prediction.memory.peak);
@@ -69,6 +63,11 @@ void mark_ties(Answer& answer, RowMaker& maker) {
 }
 
 }  // namespace
+
+double layout_half_width(const models::Run& run, const hw::Efficiency& efficiency) {
+  if (!efficiency.intervals) return 0;
+  return efficiency.intervals->layout[static_cast<std::size_t>(run.model.family())];
+}
 
 const hw::Efficiency& RowMaker::efficiency(const hw::Cluster& cluster) {
   const auto known = efficiencies_.find(cluster.name);

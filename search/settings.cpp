@@ -14,9 +14,9 @@ namespace {
 
 using hw::Node;
 
-constexpr std::array<std::string_view, 10> kQueryKeys{
-    "space",         "pin", "forbid", "objective",  "goal", "price_per_gpu_hour",
-    "memory_margin", "top", "rerank", "fewest_gpus"};
+constexpr std::array<std::string_view, 11> kQueryKeys{
+    "space",         "pin", "forbid", "objective",   "goal",  "price_per_gpu_hour",
+    "memory_margin", "top", "rerank", "fewest_gpus", "stages"};
 constexpr std::array<std::string_view, 15> kLayoutKeys{
     "gpus", "tp", "pp", "vp", "cp", "ep", "etp", "dp", "ga", "sp", "mbs", "fsdp", "zero", "schedule", "cp_comm_type"};
 
@@ -117,6 +117,12 @@ Node merged(const Node& object, const Node& over) {
   Members members = members_of(object);
   for (const auto& [key, text] : members_of(over)) set(members, key, text);
   return Node::parse(object_text(members), over.file());
+}
+
+Node without(const Node& object, std::initializer_list<std::string_view> keys) {
+  Members members = members_of(object);
+  std::erase_if(members, [&](const auto& member) { return std::ranges::find(keys, member.first) != keys.end(); });
+  return Node::parse(object_text(members), object.file());
 }
 
 std::vector<Node> settings_of(const Node& query, const Node& framework_space) {

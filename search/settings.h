@@ -1,5 +1,6 @@
 #pragma once
 
+#include <initializer_list>
 #include <string_view>
 #include <vector>
 
@@ -14,6 +15,9 @@ std::vector<hw::Node> settings_of(const hw::Node& query, const hw::Node& framewo
 
 /// The members of both objects; those of `over` where both have one.
 hw::Node merged(const hw::Node& object, const hw::Node& over);
+
+/// The object without the members of these names.
+hw::Node without(const hw::Node& object, std::initializer_list<std::string_view> keys);
 
 /// Keys of a query that are no run description's, and those of a layout that `space` and `pin` take.
 bool is_query_key(std::string_view key);

@@ -135,12 +135,13 @@ void Space::each(const Group& group, models::Run& run, const Visit& visit) const
   const models::OpenRun& open = setting(group.setting);
   const Dimensions& wanted = query_.dimensions;
   const int layers = static_cast<int>(open.base().model.layers.size());
+  const bool has_experts = experts_of(open.base().model).count > 1;
   LayoutKeys keys = group.keys;
   for (const int pp : divisors(keys.gpus / keys.tp / keys.cp, wanted.pp)) {
     keys.pp = pp;
     // mbs * dp divides gbs, or no layout with this pp is legal.
     if (open.base().layout.gbs / keys.mbs % (keys.gpus / keys.tp / keys.cp / pp) != 0) continue;
-    const std::vector<Sharding> shardings = shardings_of(keys, run.layout.gpus_per_node);
+    const std::vector<Sharding> shardings = shardings_of(keys, has_experts, run.layout.gpus_per_node);
     for (const Schedule schedule : wanted.schedule) {
       if (models::splits_backward(schedule) != group.splits_backward) continue;
       keys.schedule = schedule;
@@ -158,11 +159,11 @@ void Space::each(const Group& group, models::Run& run, const Visit& visit) const
   }
 }
 
-std::vector<Space::Sharding> Space::shardings_of(const LayoutKeys& keys, int per_node) const {
+std::vector<Space::Sharding> Space::shardings_of(const LayoutKeys& keys, bool has_experts, int per_node) const {
   std::vector<Sharding> shardings;
   // Without data parallelism there is nothing to divide optimizer states over: ZeRO 0 and 1 are the same layout.
   const int stage = keys.gpus / keys.pp;
-  const bool is_alone = stage == keys.tp && stage == keys.ep * keys.etp;
+  const bool is_alone = stage == keys.tp && (!has_experts || stage == keys.ep * keys.etp);
   const bool plain_is_wanted =
       std::ranges::find(query_.dimensions.zero, models::Zero::ddp) != query_.dimensions.zero.end();
   for (const int fsdp : shard_sizes(query_.dimensions.fsdp, keys, per_node))

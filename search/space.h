@@ -37,7 +37,7 @@ class Space {
     int fsdp = 0;
     models::Zero zero = models::Zero::ddp;
   };
-  std::vector<Sharding> shardings_of(const models::LayoutKeys& keys, int per_node) const;
+  std::vector<Sharding> shardings_of(const models::LayoutKeys& keys, bool has_experts, int per_node) const;
   bool is_wanted(const models::Run& run) const;
   void add_groups(int setting, int gpus);
   void add_kinds(Group group);

@@ -74,31 +74,50 @@ Memory rank_memory(const models::Run& run, const models::StepProgram& program, i
   return memory;
 }
 
-}  // namespace
-
-Memory predict_memory(const models::Run& run, const models::StepProgram& program,
-                      const std::vector<std::vector<models::PipelineTask>>& known_orders) {
+/// Of every pipeline rank.
+std::vector<Fullest> fullest_moments(const models::StepProgram& program,
+                                     const std::vector<std::vector<models::PipelineTask>>& known_orders) {
   ActivationsByChunk chunks(program);
   const bool merged = program.traits.ep_overlap;
   std::vector<std::vector<models::PipelineTask>> laid_out;
   if (known_orders.empty())
     laid_out = models::pipeline_schedule(program.layout, enough_microbatches(program.layout), {}, merged);
   const auto& orders = known_orders.empty() ? laid_out : known_orders;
-  Fullest worst;
-  int fullest_stage = 0;
-  double most = -1;
+  std::vector<Fullest> ranks;
   for (int stage = 0; stage < program.layout.pp; ++stage) {
     const models::StaticMemory& fixed = program.stages[at(stage)].memory;
     RankWalk walk(chunks);
     walk_memory(orders[at(stage)], chunks.size(), merged, fixed.gradients_in_backward, walk);
-    const Fullest rank = fullest_of(fixed, walk.moments());
-    const double bytes = rank.total() + fixed_bytes(fixed);
-    if (bytes <= most) continue;
-    most = bytes;
-    worst = rank;
-    fullest_stage = stage;
+    ranks.push_back(fullest_of(fixed, walk.moments()));
   }
-  return rank_memory(run, program, fullest_stage, worst);
+  return ranks;
+}
+
+double held_by(const models::StepProgram& program, int stage, const Fullest& fullest) {
+  return fullest.total() + fixed_bytes(program.stages[at(stage)].memory);
+}
+
+}  // namespace
+
+Memory predict_memory(const models::Run& run, const models::StepProgram& program,
+                      const std::vector<std::vector<models::PipelineTask>>& known_orders) {
+  const std::vector<Fullest> ranks = fullest_moments(program, known_orders);
+  int fullest_stage = 0;
+  for (int stage = 1; stage < program.layout.pp; ++stage)
+    if (held_by(program, stage, ranks[at(stage)]) > held_by(program, fullest_stage, ranks[at(fullest_stage)]))
+      fullest_stage = stage;
+  return rank_memory(run, program, fullest_stage, ranks[at(fullest_stage)]);
+}
+
+std::vector<hw::Bytes> stage_peaks(const models::StepProgram& program,
+                                   const std::vector<std::vector<models::PipelineTask>>& known_orders) {
+  const std::vector<Fullest> ranks = fullest_moments(program, known_orders);
+  const double everywhere = pipeline_buffers(program) + program.traits.allocator_overhead_gib * hw::kGiB;
+  std::vector<hw::Bytes> peaks;
+  peaks.reserve(ranks.size());
+  for (int stage = 0; stage < program.layout.pp; ++stage)
+    peaks.push_back({held_by(program, stage, ranks[at(stage)]) + everywhere});
+  return peaks;
 }
 
 }  // namespace sim

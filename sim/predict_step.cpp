@@ -282,6 +282,21 @@ StepCost step_cost(const PricedProgram& priced, const ChunkCosts& chunks, Tier t
   return step;
 }
 
+std::vector<hw::Seconds> stage_work(const PricedProgram& priced, const ChunkTable& chunks) {
+  std::vector<hw::Seconds> work;
+  for (const models::StageProgram& stage : priced.program().stages) {
+    hw::Seconds sum;
+    for (const int c : stage.chunks) {
+      const ChunkPasses& cost = chunks.of(c);
+      const double split = splits_backward(priced.program().layout.schedule) ? cost.input_grad.time : 0;
+      const double apart = cost.forward.time + split + last_pass(priced, cost).time;
+      sum += {cost.merged.time > 0 ? cost.merged.time : apart};
+    }
+    work.push_back(sum);
+  }
+  return work;
+}
+
 StepTime step_time(const PricedProgram& priced, const ChunkTable& chunks, PipelinePlans& plans) {
   const models::StepProgram& program = priced.program();
   const models::Layout& layout = program.layout;

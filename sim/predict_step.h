@@ -38,6 +38,9 @@ StepCost step_cost(const PricedProgram& priced, const ChunkCosts& chunks, Tier t
 ///   least  of each pass, at most what it takes
 hw::Seconds least_step_time(const PricedProgram& priced, const ChunkTable& least);
 
+/// One microbatch of each pipeline rank: forward and backward of all its chunks, transfers between stages left out.
+std::vector<hw::Seconds> stage_work(const PricedProgram& priced, const ChunkTable& chunks);
+
 /// The closed form's step time alone, step_cost(...).parts.total() but for rounding, and its orders: for searches.
 struct StepTime {
   hw::Seconds time;

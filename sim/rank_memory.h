@@ -3,6 +3,7 @@
 #include <optional>
 #include <vector>
 
+#include "hw/units.h"
 #include "models/schedule.h"
 #include "models/step_program.h"
 #include "sim/activations.h"
@@ -53,5 +54,10 @@ double pipeline_buffers(const models::StepProgram& program);
 /// Microbatches after which a schedule has warmed up and run for a period; GPipe warms up over all. The interleaved
 /// one spreads what pp does not divide over its groups, so that rest stays.
 int enough_microbatches(const models::Layout& layout);
+
+/// predict_memory(...).peak of each pipeline rank.
+///   orders  as predict_memory() takes them
+std::vector<hw::Bytes> stage_peaks(const models::StepProgram& program,
+                                   const std::vector<std::vector<models::PipelineTask>>& orders);
 
 }  // namespace sim

@@ -8,15 +8,17 @@
 #include "models/schedule.h"
 #include "sim/predict_step.h"
 #include "sim/prediction.h"
+#include "sim/rank_memory.h"
 
 namespace sim {
 namespace {
 
 /// All that the gathers and reductions of blocks depend on, given the blocks.
-using DataParallelKey = std::array<int, 5>;
+using DataParallelKey = std::array<int, 6>;
 
 DataParallelKey key_of(const models::Layout& layout) {
-  return {layout.dp, layout.fsdp, static_cast<int>(layout.zero), layout.pp > 1, layout.gpus};
+  const bool mtp_beside_head = layout.chunks.back().mtp > 0;
+  return {layout.dp, layout.fsdp, static_cast<int>(layout.zero), layout.pp > 1, layout.gpus, mtp_beside_head};
 }
 
 /// Prices of a program and what was played of it: of no use where the layout does not fit, so made when asked for.
@@ -138,6 +140,25 @@ Forecast SharedBlocks::forecast(const models::Run& run) {
   if (known) return {step_time(), *known};
   const StepTime step = sim::step_time(priced(), chunk_table(), plans_.pipelines);
   return {step.time, predict_memory(run, now_->program, step.orders).peak};
+}
+
+hw::Seconds SharedBlocks::step_time(const models::Run& run) {
+  run_ = &run;
+  lay_out(run);
+  return step_time();
+}
+
+std::vector<hw::Seconds> SharedBlocks::stage_work() { return sim::stage_work(priced(), chunk_table()); }
+
+std::vector<StageLoad> SharedBlocks::stage_loads(const models::Run& run) {
+  run_ = &run;
+  lay_out(run);
+  const StepTime step = sim::step_time(priced(), chunk_table(), plans_.pipelines);
+  const std::vector<hw::Seconds> work = stage_work();
+  const std::vector<hw::Bytes> peaks = stage_peaks(now_->program, step.orders);
+  std::vector<StageLoad> loads;
+  for (std::size_t i = 0; i < work.size(); ++i) loads.push_back({work[i], peaks[i]});
+  return loads;
 }
 
 }  // namespace sim

@@ -30,6 +30,12 @@ struct Forecast {
   hw::Bytes peak;
 };
 
+/// What one pipeline rank does for a microbatch, and the most that it holds.
+struct StageLoad {
+  hw::Seconds work;
+  hw::Bytes peak;
+};
+
 /// Closed-form predictions of many layouts of one run that differ in nothing their blocks depend on: tp, sp, cp and its
 /// kind, ep, etp, mbs, precision, recompute, traits and whether the schedule splits backward are the same; pp, vp, dp,
 /// sharding, schedule and the places of layers may differ. Blocks are lowered and priced once, their passes played
@@ -52,6 +58,12 @@ class SharedBlocks {
   hw::Seconds step_time();
   /// Both.
   Forecast forecast(const models::Run& run);
+  /// The step time of a layout, its memory left out: for many that differ in the places of layers.
+  hw::Seconds step_time(const models::Run& run);
+  /// After any of these, for the same layout: passes of each pipeline rank.
+  std::vector<hw::Seconds> stage_work();
+  /// Of every pipeline rank.
+  std::vector<StageLoad> stage_loads(const models::Run& run);
 
  private:
   struct Program;

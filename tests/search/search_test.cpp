@@ -34,65 +34,18 @@ std::vector<hw::Efficiency> efficiencies_of(const Space& space) {
 }
 
 struct Case {
-  const char* name;
-  const char* query;
+  std::string name, query;
 };
 
 std::ostream& operator<<(std::ostream& out, const Case& tested) { return out << tested.name; }
 
-/// Small questions of every kind.
-const Case kCases[] = {
-    {"dense", R"({"model": "llama3-8b", "system": "h100", "gpus": 8, "framework": "megatron-bridge",
-                  "precision": "bf16", "seq_len": 8192, "gbs": 16})"},
-    {"dense_fp8", R"({"model": "llama3-8b", "system": "h100", "gpus": 16, "framework": "megatron-bridge",
-                      "precision": "fp8", "seq_len": 8192, "gbs": 32, "space": {"mbs": [1, 2]}})"},
-    {"larger", R"({"model": "llama3-70b", "system": "h100", "gpus": 64, "framework": "megatron-bridge",
-                   "precision": "bf16", "seq_len": 8192, "gbs": 64, "space": {"mbs": [1], "cp": [1, 2]}})"},
-    {"generic", R"({"model": "llama3-8b", "system": "a100-80g", "gpus": 16, "precision": "bf16",
-                    "seq_len": 4096, "gbs": 32, "space": {"mbs": [1, 2]}})"},
-    {"megatron_lm", R"({"model": "gpt3-175b", "system": "a100-80g", "gpus": 64, "framework": "megatron-lm",
-                        "precision": "bf16", "seq_len": 2048, "gbs": 192, "space": {"mbs": [1, 3], "cp": [1]}})"},
-    {"automodel", R"({"model": "llama3-8b", "system": "h100", "gpus": 8, "framework": "automodel",
-                      "precision": "bf16", "seq_len": 4096, "gbs": 32, "space": {"mbs": [1, 2]}})"},
-    {"torchtitan", R"({"model": "llama3-8b", "system": "h100", "gpus": 8, "framework": "torchtitan",
-                       "precision": "bf16", "seq_len": 4096, "gbs": 32, "space": {"mbs": [1, 2]}})"},
-    {"experts", R"({"model": "qwen3-30b-a3b", "system": "h100", "gpus": 16, "framework": "megatron-bridge",
-                    "precision": "bf16", "seq_len": 4096, "gbs": 64, "space": {"mbs": [1], "etp": [1]}})"},
-    {"experts_overlapped", R"({"model": "qwen3-30b-a3b", "system": "h100", "gpus": 16, "framework": "megatron-bridge",
-                               "precision": "bf16", "seq_len": 4096, "gbs": 64, "overlap": {"ep_a2a": true},
-                               "space": {"mbs": [1], "etp": [1], "cp": [1]}})"},
-    {"experts_sharded", R"({"model": "gpt-oss-20b", "system": "h100", "gpus": 8, "framework": "automodel",
-                            "precision": "bf16", "seq_len": 4096, "gbs": 64, "space": {"mbs": [1, 2]}})"},
-    {"latent_attention", R"({"model": "deepseek-v3", "system": "h100", "gpus": 512, "framework": "megatron-bridge",
-                             "precision": "fp8", "seq_len": 4096, "gbs": 512,
-                             "space": {"mbs": [1], "tp": [1, 2], "cp": [1], "etp": [1], "pp": [8], "vp": [1, 2, 4]}})"},
-    {"hybrid", R"({"model": "nemotron3-nano", "system": "h100", "gpus": 8, "framework": "megatron-bridge",
-                   "precision": "bf16", "seq_len": 4096, "gbs": 16, "space": {"mbs": [1], "etp": [1]}})"},
-    {"video", R"({"model": "wan2.1-14b", "system": "gb200", "gpus": 32, "framework": "dfm-megatron",
-                  "precision": "bf16", "seq_len": 37440, "gbs": 32, "space": {"mbs": [1]}})"},
-    {"zero_bubble", R"({"model": "zb-6.2b", "system": "a100-80g", "gpus": 8, "precision": "bf16", "seq_len": 1024,
-                        "gbs": 32, "space": {"mbs": [1], "schedule": ["1f1b", "zb-1p", "zb-2p", "zb-v"]}})"},
-    {"gpipe", R"({"model": "llama3-8b", "system": "h100", "gpus": 8, "precision": "bf16", "seq_len": 4096,
-                  "gbs": 32, "space": {"mbs": [1], "schedule": ["1f1b", "gpipe"]}})"},
-    {"offloaded", R"({"model": "llama3-70b", "system": "gb200", "gpus": 16, "framework": "megatron-bridge",
-                      "precision": "bf16", "seq_len": 8192, "gbs": 16,
-                      "space": {"mbs": [1], "cp": [1], "offload_layers": [0, 4], "recompute": [{"mode": "none"}]}})"},
-    {"memory", R"({"model": "llama3-8b", "system": "h100", "gpus": 8, "precision": "bf16", "seq_len": 4096,
-                   "gbs": 16, "objective": "memory", "space": {"mbs": [1, 2]}})"},
-    {"cost", R"({"model": "llama3-8b", "system": ["h100", "a100-80g"], "gpus": [8, 16], "precision": "bf16",
-                 "seq_len": 4096, "gbs": 32, "objective": "cost", "price_per_gpu_hour": {"h100": 4, "a100-80g": 2},
-                 "space": {"mbs": [1], "cp": [1]}})"},
-    {"goal", R"({"model": "llama3-8b", "system": "h100", "gpus": {"min": 8, "max": 64}, "precision": "bf16",
-                 "seq_len": 4096, "gbs": 128, "goal": {"tokens": 1e11, "days": 30}, "price_per_gpu_hour": 3,
-                 "space": {"mbs": [1], "cp": [1]}})"},
-    {"fewest", R"({"model": "llama3-70b", "system": "h100", "gpus": {"min": 8, "max": 64}, "precision": "bf16",
-                   "framework": "megatron-bridge", "seq_len": 4096, "gbs": 64, "fewest_gpus": true,
-                   "space": {"mbs": [1], "cp": [1]}})"},
-    {"energy", R"({"model": "llama3-8b", "system": "h100", "gpus": [8, 16], "precision": "bf16", "seq_len": 4096,
-                   "gbs": 16, "objective": "energy", "space": {"mbs": [1], "cp": [1]}})"},
-    {"forbidden", R"({"model": "llama3-8b", "system": "h100", "gpus": 16, "precision": "bf16", "seq_len": 4096,
-                      "gbs": 16, "pin": {"tp": 2}, "forbid": [{"pp": 1, "zero": [0, 3]}, {"cp": {"min": 4}}]})"},
-};
+/// Small questions of every kind, those that `stepcast search --check` answers in docs/search_accuracy.md.
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  for (const hw::Node::Line& line : hw::Node::read_lines(kRoot + "/configs/searches/checked.jsonl"))
+    all.push_back({line.node->at("id").text(), line.node->dump()});
+  return all;
+}
 
 class Searches : public testing::TestWithParam<Case> {};
 
@@ -175,12 +128,12 @@ TEST_P(Searches, ClosedFormPicksWhatEventsWould) {
   EXPECT_LE(first, 1.01 * best);
 }
 
-INSTANTIATE_TEST_SUITE_P(Queries, Searches, testing::ValuesIn(kCases),
+INSTANTIATE_TEST_SUITE_P(Queries, Searches, testing::ValuesIn(cases()),
                          [](const auto& tested) { return std::string(tested.param.name); });
 
 TEST(Search, StopsWhenAsked) {
   models::Library library({kRoot});
-  const Query query = query_of(kCases[0].query, library);
+  const Query query = query_of(cases().front().query, library);
   const std::atomic<bool> stop = true;
   const Answer answer = search(query, library, profile(), 1, {.report = {}, .stop = &stop});
   EXPECT_FALSE(answer.complete());
@@ -189,7 +142,7 @@ TEST(Search, StopsWhenAsked) {
 
 TEST(Search, MarksTiesAndOneRobustRow) {
   models::Library library({kRoot});
-  const Answer answer = search(query_of(kCases[0].query, library), library, profile(), 1, {});
+  const Answer answer = search(query_of(cases().front().query, library), library, profile(), 1, {});
   ASSERT_TRUE(answer.complete());
   ASSERT_GT(answer.rows.size(), 2u);
   EXPECT_EQ(std::ranges::count_if(answer.rows, &Row::robust), 1);
