@@ -58,6 +58,7 @@ std::vector<Part> parts_of(const sim::Prediction& before, const sim::Prediction&
   for (const sim::BreakdownItem& item : before.breakdown) parts[item.what].before = item.time.value;
   for (const sim::BreakdownItem& item : after.breakdown) parts[item.what].after = item.time.value;
   std::vector<Part> list;
+  list.reserve(parts.size());
   for (auto& [what, part] : parts) list.push_back({what, part.before, part.after});
   std::ranges::stable_sort(list, std::greater{}, &Part::saved);
   return list;

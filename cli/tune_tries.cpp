@@ -70,6 +70,7 @@ std::optional<double> above_best(const Tuned& tuned, std::size_t layout) {
 /// Median over layouts of what two halves of their rounds differ by.
 double noise_of(const std::vector<tuning::Ranked>& all) {
   std::vector<double> halves;
+  halves.reserve(all.size());
   for (const tuning::Ranked& ranked : all) halves.push_back(ranked.halves);
   return tuning::median(std::move(halves));
 }

@@ -17,7 +17,7 @@ using Round = std::map<std::size_t, double>;
 Round run_round(const Proposals& proposals, std::vector<std::size_t>& layouts, std::size_t first, const TryPlan& plan,
                 const Measure& measure) {
   Round round;
-  std::ranges::rotate(layouts, layouts.begin() + static_cast<std::ptrdiff_t>(first % layouts.size()));
+  std::rotate(layouts.begin(), layouts.begin() + static_cast<std::ptrdiff_t>(first % layouts.size()), layouts.end());
   for (const std::size_t layout : layouts) {
     if (plan.stop_asked()) break;
     const Measurement result = measure(layout == 0 ? proposals.own : proposals.others[layout - 1]);

@@ -28,7 +28,7 @@ double median(std::vector<double> values) { return quantile(std::move(values), 0
 
 double undisturbed(std::vector<double> values) { return quantile(std::move(values), kLowerQuartile); }
 
-double spread(std::vector<double> values) {
+double spread(const std::vector<double>& values) {
   return (quantile(values, kHigh) - quantile(values, kLow)) / quantile(values, 0.5);
 }
 
