@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "cli/answer.h"
-#include "models/run.h"
 #include "models/recipes/recipe.h"
+#include "models/run.h"
 
 namespace cli {
 
