@@ -184,7 +184,8 @@ void add_search(CLI::App& app, SearchOptions& options) {
   verb.add_option("--gbs", options.gbs, "sequences a step")->type_name("N");
   verb.add_option("--seq", options.seq, "tokens a sequence")->type_name("N");
   verb.add_option("--framework", options.framework, "software stack")->type_name("NAME");
-  verb.add_option("--precision", options.precision, "number format of the matmuls")->type_name("FORMAT");
+  verb.add_option("--precision", options.precision, "number format of the matmuls (without a query bf16)")
+      ->type_name("FORMAT");
   verb.add_option("--objective", options.objective, "step_time, tokens_per_s_per_gpu, cost, energy or memory")
       ->type_name("WHAT");
   verb.add_option("--top", options.top, "layouts to print (10)")->type_name("N");

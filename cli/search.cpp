@@ -68,7 +68,7 @@ hw::Node stated_by_flags(const SearchOptions& options) {
   number("--gbs", "gbs", options.gbs);
   number("--seq", "seq_len", options.seq);
   text("framework", options.framework);
-  text("precision", options.precision);
+  text("precision", options.query.empty() && options.precision.empty() ? "bf16" : options.precision);
   text("objective", options.objective);
   number("--top", "top", options.top);
   number("--rerank", "rerank", options.rerank);

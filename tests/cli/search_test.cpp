@@ -35,6 +35,13 @@ TEST(SearchVerb, PrintsTheBestFirst) {
   EXPECT_TRUE(done.err.empty()) << done.err;
 }
 
+TEST(SearchVerb, TakesBf16WithoutAPrecision) {
+  const std::vector<std::string> unsaid(kSmall.begin(), kSmall.end() - 2);
+  const test::Finished done = test::stepcast(with(unsaid, {"--top", "3"}));
+  EXPECT_EQ(done.status, 0) << done.err;
+  EXPECT_EQ(done.out, test::stepcast(with(kSmall, {"--top", "3"})).out);
+}
+
 // Three shards, merged, are the whole search: the same layouts with the same numbers in the same order.
 TEST(SearchVerb, MergesShards) {
   const std::string folder = testing::TempDir() + "/search_shards";
