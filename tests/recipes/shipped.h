@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "hw/node.h"
-#include "models/run.h"
 #include "models/recipes/recipe.h"
+#include "models/run.h"
 
 /// What tests of recipes share: the checked-in runs and recipes.
 namespace recipes_test {
