@@ -26,8 +26,8 @@ struct Rule {
 const std::vector<Rule>& rules() {
   static const std::vector<Rule> table{
       {"hw/", {"hw"}, {"nlohmann/"}},
-      {"models/", {"models", "hw"}, {"boost/"}},
       {"models/recipes/", {"models", "hw"}, {"nlohmann/", "yaml-cpp/", "toml++/"}},
+      {"models/", {"models", "hw"}, {"boost/"}},
       {"sim/", {"sim", "models", "hw"}, {"tbb/", "oneapi/tbb"}},
       {"search/", {"search", "sim", "models", "hw"}, {"tbb/", "oneapi/tbb"}},
       {"exec/cpu/", {"exec", "models", "hw"}, {"cblas.h", "dnnl", "oneapi/dnnl", "mpi.h"}},
