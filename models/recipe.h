@@ -38,6 +38,10 @@ enum class AttentionBackend { fused, flash2, flex, sdpa, unfused, triton };
 /// casts inside (CuTeDSL); loop = one expert after another; gmm = the grouped_gemm package; torch_grouped =
 /// torch._grouped_mm, whose sizes stay on the device.
 enum class ExpertGemm { grouped, fused_grouped, loop, gmm, torch_grouped };
+/// One kernel for all experts; the others run one per expert.
+constexpr bool one_kernel(ExpertGemm gemm) {
+  return gemm == ExpertGemm::fused_grouped || gemm == ExpertGemm::torch_grouped;
+}
 enum class Routing { balanced_random, contiguous };  ///< contiguous: AutoModel's fake gate, token t -> (t*k+j) mod E
 
 /// How a software stack runs a layout: defaults from configs/stacks/*.json, overridden by the run's own fields.

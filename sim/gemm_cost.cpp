@@ -32,11 +32,6 @@ double kernel_rate(models::ExpertGemm kernel, const hw::Efficiency& efficiency) 
   return 1;
 }
 
-/// cuBLAS runs a kernel per expert; torch's and CuTeDSL's run one for all of them.
-bool kernel_per_group(models::ExpertGemm kernel) {
-  return kernel == models::ExpertGemm::grouped || kernel == models::ExpertGemm::gmm;
-}
-
 /// Rows that the tiles of all groups cover, over the rows that there are.
 double tile_waste(const models::GroupedGemm& work, const hw::Efficiency& efficiency) {
   if (work.role == models::GemmRole::weight_grad || work.rows == 0) return 1;
@@ -130,7 +125,8 @@ Price grouped_gemm_cost(const models::GroupedGemm& work, models::OpSize size, co
   }
   price.time = gemm_time(curve, tile_waste(work, efficiency) * size.flops, size.bytes,
                          factor * kernel_rate(work.kernel, efficiency));
-  if (kernel_per_group(work.kernel)) price.time += (efficiency.grouped_overhead * (work.groups - 1)) * curve.overhead;
+  if (!models::one_kernel(work.kernel))
+    price.time += (efficiency.grouped_overhead * (work.groups - 1)) * curve.overhead;
   return price;
 }
 

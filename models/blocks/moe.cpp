@@ -6,7 +6,8 @@
 namespace models {
 namespace {
 
-constexpr float kHostRouter = 8, kHostPermute = 3, kHostExchange = 4, kHostAllToAll = 12, kHostGrouped = 2;
+constexpr float kHostRouter = 8, kHostPermute = 3, kHostExchange = 4, kHostAllToAll = 3 * kHostExchange,
+                kHostGrouped = 2;
 
 /// Sizes of one rank's share of a MoE layer.
 struct MoeShape {
@@ -67,7 +68,8 @@ float permute_passes(const Traits& traits) {
 /// HybridEP permutes in the call that exchanges (dispatch_with_permute, combine_with_unpermute).
 float host_of_sort(const Traits& traits) { return traits.dispatcher == Dispatcher::hybridep ? 0 : kHostPermute; }
 
-/// NCCL's exchange takes lists of sizes: rows and weights are split, sent and put together by calls of their own.
+/// NCCL's exchange takes lists of sizes: rows and weights are split, sent and put together by calls of their own. How
+/// many is an estimate: three calls, for sizes, rows and weights, of as many ops as DeepEP's one.
 float host_of_exchange(const Traits& traits) {
   return traits.dispatcher == Dispatcher::all_to_all ? kHostAllToAll : kHostExchange;
 }
@@ -212,9 +214,7 @@ TensorId grouped(BlockBuilder& b, const char* name, const char* bias, const MoeS
   if (quantised) b.block().parameters.quantised_expert += b.at(w).elements();
   const TensorId y = routed_activation(b, name, b.at(x).rows, out, b.at(x).routed);
   const ExpertGemm kernel = context.traits().expert_gemm;
-  // A grouped GEMM of cuBLAS is one launch per expert; fused kernels and one expert are a single launch.
-  const bool one_launch = kernel == ExpertGemm::fused_grouped || kernel == ExpertGemm::torch_grouped;
-  const auto launches = static_cast<float>(one_launch ? 1 : shape.local_experts);
+  const auto launches = static_cast<float>(one_kernel(kernel) ? 1 : shape.local_experts);
   b.add(name,
         GroupedGemm{.groups = shape.local_experts,
                     .rows = b.at(x).rows,
