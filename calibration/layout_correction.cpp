@@ -20,14 +20,23 @@ constexpr double kLeastSpread = 0.01;                ///< of a profile without i
 
 using models::Layout;
 
-std::vector<std::string> choices_of(const models::Run& run) {
+std::vector<int> choices_of(const models::Run& run) {
   const Layout& l = run.layout;
-  std::vector<std::string> choices;
-  for (const int size : {l.tp, l.pp, l.vp, l.cp, l.ep, l.etp, l.dp, l.mbs, l.fsdp, static_cast<int>(l.sp),
-                         static_cast<int>(l.zero), static_cast<int>(l.schedule), static_cast<int>(l.cp_kind),
-                         static_cast<int>(run.recompute.mode), run.recompute.layers})
-    choices.push_back(std::to_string(size));
-  return choices;
+  return {l.tp,
+          l.pp,
+          l.vp,
+          l.cp,
+          l.ep,
+          l.etp,
+          l.dp,
+          l.mbs,
+          l.fsdp,
+          static_cast<int>(l.sp),
+          static_cast<int>(l.zero),
+          static_cast<int>(l.schedule),
+          static_cast<int>(l.cp_kind),
+          static_cast<int>(run.recompute.mode),
+          run.recompute.layers};
 }
 
 double alike(const CorrectedLayout& a, const CorrectedLayout& b) {

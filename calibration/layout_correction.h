@@ -14,8 +14,8 @@ namespace calibration {
 
 /// A layout as a correction sees it.
 struct CorrectedLayout {
-  std::vector<double> parts;         ///< seconds of the predicted step, by part of the breakdown
-  std::vector<std::string> choices;  ///< values of its dimensions, in the same order for all layouts
+  std::vector<double> parts;  ///< seconds of the predicted step, by part of the breakdown
+  std::vector<int> choices;   ///< values of its dimensions, in the same order for all layouts
 };
 
 /// All layouts of one comparison, described alike.

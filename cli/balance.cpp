@@ -19,7 +19,7 @@ BalancedRun balanced(const FiledRun& filed, models::Library& library, const hw::
   const models::Run run = models::parse_run(filed.description, library, filed.measured);
   const hw::Efficiency efficiency = hw::parse_efficiency(profile, run.cluster);
   search::Framework framework = search::read_framework(run.framework, library.data());
-  const hw::Bytes room = search::room_of(framework, run.cluster);
+  const hw::Bytes room = search::room_of(framework.memory_margin, framework.memory_reserve, run.cluster);
   return {
       .name = filed.name, .framework = std::move(framework), .balanced = search::balance_run(run, efficiency, room)};
 }

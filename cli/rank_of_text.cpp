@@ -21,8 +21,8 @@ std::string layout_of(const models::Run& run) {
 std::string count_text(std::int64_t count) { return grouped(static_cast<double>(count)); }
 
 std::string gain_text(const Standing& standing) {
-  return fmt::format("{} ({} to {})", signed_percent_number(standing.gain), signed_percent_number(standing.gain_low),
-                     signed_percent_number(standing.gain_high));
+  return fmt::format("{} ({} to {})", signed_percent_number(standing.gain.ratio - 1),
+                     signed_percent_number(standing.gain.low - 1), signed_percent_number(standing.gain.high - 1));
 }
 
 std::string rank_text(const Standing& standing) {
@@ -88,8 +88,8 @@ void write_standing(const NamedStanding& named, JsonWriter& json) {
   } else {
     const search::Row& best = standing.answer.rows.front();
     json.begin_object().member("step_time_s", best.prediction.step_time.value);
-    json.member("peak_gib", hw::to_gib(best.prediction.memory.peak)).member("gain", standing.gain);
-    json.key("gain80").begin_array().value(standing.gain_low).value(standing.gain_high).end_array();
+    json.member("peak_gib", hw::to_gib(best.prediction.memory.peak)).member("gain", standing.gain.ratio - 1);
+    json.key("gain80").begin_array().value(standing.gain.low - 1).value(standing.gain.high - 1).end_array();
     json.key("run").json(best.description.dump()).end_object();
   }
   json.end_object();

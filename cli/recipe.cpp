@@ -20,8 +20,8 @@ recipes::Imported import(const RecipeOptions& options, models::Library& library)
   const std::string text = read_recipe_text(options.recipe);
   if (!format && tuning::is_run_description(text)) {
     recipes::Value run = recipes::from_node(hw::Node::parse(text, options.recipe));
-    for (const auto& [field, value] : given) recipes::set(run, "/" + field, value);
-    return {.run = recipes::to_node(run, options.recipe)};
+    recipes::apply(given, run);
+    return {.run = recipes::to_node(run, options.recipe), .format = {}};
   }
   return recipes::to_run(recipes::read_recipe(text, options.recipe, format), given, library);
 }

@@ -55,6 +55,10 @@ recipes::Overrides stated_overrides(const RecipeOptions& options) {
   return given;
 }
 
+std::string format_name(const recipes::Imported& imported) {
+  return imported.format ? std::string(recipes::name(*imported.format)) : "run";
+}
+
 std::string listed_fields(const std::vector<std::string>& fields) {
   std::string text;
   for (const std::string& field : fields) text += (text.empty() ? "" : ", ") + field;

@@ -17,6 +17,9 @@ recipes::Value flag_value(const std::string& text);
 /// What --model, --system, --release, --gpus and --set say. Throws hw::InputError.
 recipes::Overrides stated_overrides(const RecipeOptions& options);
 
+/// `run` for what was a run description.
+std::string format_name(const recipes::Imported& imported);
+
 /// `tp, pp, vp`
 std::string listed_fields(const std::vector<std::string>& fields);
 

@@ -1,5 +1,6 @@
 #include "cli/json_writer.h"
 #include "cli/recipe.h"
+#include "cli/recipe_input.h"
 
 namespace cli {
 namespace {
@@ -47,7 +48,7 @@ void write_keys(const recipes::Imported& imported, JsonWriter& json) {
 
 std::string recipe_json(const recipes::Imported& imported, const models::Run* run) {
   JsonWriter json;
-  json.begin_object().member("format", recipes::name(imported.format)).key("run");
+  json.begin_object().member("format", format_name(imported)).key("run");
   write_value(recipes::from_node(imported.run), json);
   write_keys(imported, json);
   json.texts("assumed", imported.assumed);

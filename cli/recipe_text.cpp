@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "cli/recipe.h"
+#include "cli/recipe_input.h"
 #include "cli/text_table.h"
 #include "cli/wording.h"
 #include "hw/error_text.h"
@@ -32,7 +33,7 @@ std::string ignored_table(const recipes::Imported& imported, std::size_t width) 
 }
 
 std::string header(const recipes::Imported& imported, const models::Run* run, std::size_t width) {
-  std::string out = paragraph("format     ", std::string(recipes::name(imported.format)), width);
+  std::string out = paragraph("format     ", format_name(imported), width);
   if (run == nullptr) return out;
   out += paragraph("run        ",
                    fmt::format("{} on {} {}: {}, {}", run->model.name, run->layout.gpus, run->cluster.gpu.name,

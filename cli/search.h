@@ -14,7 +14,7 @@ namespace cli {
 /// `stepcast search`: ranks all legal layouts of a model on a machine.
 struct SearchOptions {
   std::string query;  ///< file of the query; empty where flags say it all
-  std::string model, system, gpus, gbs, seq, framework, precision, objective, top, rerank, memory_margin;
+  std::string model, system, gpus, gbs, seq, framework, precision, objective, top, rerank;
   std::string shard;                 ///< `i/n`
   std::vector<std::string> merge;    ///< answers of shards
   std::vector<std::string> rank_of;  ///< runs whose place among the layouts of their space is asked

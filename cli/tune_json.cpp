@@ -40,7 +40,7 @@ std::string tuned_json(const Tuned& tuned) {
   json.member("better", best != nullptr);
   write_side("before", tuned.proposals.own, json);
   if (best != nullptr) {
-    const tuning::Gain gain = tuning::gain_of(tuned.proposals, *best);
+    const search::Gain gain = tuning::gain_of(tuned.proposals, *best);
     write_side("after", *best, json);
     json.member("gain", gain.ratio - 1);
     json.key("gain80").begin_array().value(gain.low - 1).value(gain.high - 1).end_array();

@@ -93,7 +93,7 @@ std::string refused_text(const std::vector<tuning::Refused>& refused) {
   return text;
 }
 
-std::string gain_text(const tuning::Gain& gain) {
+std::string gain_text(const search::Gain& gain) {
   return fmt::format("{} faster, 80 % interval {} to {} (step time before / after - 1)\n", percent_text(gain.ratio - 1),
                      percent_text(gain.low - 1), percent_text(gain.high - 1));
 }

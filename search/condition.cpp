@@ -33,8 +33,6 @@ constexpr std::array<const char*, 22> kNames{"gpus",
                                              "heads_mod_tp_cp",
                                              "cp_comm_type"};
 
-constexpr std::array<const char*, 6> kSchedules{"1f1b", "interleaved", "gpipe", "zb-1p", "zb-2p", "zb-v"};
-
 /// Elements of a chunk as the stack's even split counts them.
 int counted(const models::StageChunk& chunk, bool count_ends) {
   return chunk.layers + (count_ends ? chunk.embedding + chunk.loss : 0);
@@ -90,8 +88,6 @@ std::optional<Variable> variable_of(std::string_view name) {
   if (found == kNames.end()) return {};
   return static_cast<Variable>(found - kNames.begin());
 }
-
-const char* name(Variable variable) { return kNames[static_cast<std::size_t>(variable)]; }
 
 std::int64_t value_of(Variable variable, const models::Run& run) {
   const models::Layout& l = run.layout;

@@ -38,7 +38,6 @@ enum class Variable : std::uint8_t {
 };
 
 std::optional<Variable> variable_of(std::string_view name);
-const char* name(Variable variable);
 std::vector<std::string> variable_names();
 
 std::int64_t value_of(Variable variable, const models::Run& run);

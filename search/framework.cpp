@@ -33,8 +33,8 @@ Framework parse_framework(const hw::Node& node) {
   return framework;
 }
 
-hw::Bytes room_of(const Framework& framework, const hw::Cluster& cluster) {
-  return (1 - framework.memory_margin) * cluster.gpu.memory - framework.memory_reserve;
+hw::Bytes room_of(double margin, hw::Bytes reserve, const hw::Cluster& cluster) {
+  return (1 - margin) * cluster.gpu.memory - reserve;
 }
 
 Framework read_framework(const std::string& name, const models::DataDirectory& data) {

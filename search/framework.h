@@ -29,7 +29,7 @@ Framework read_framework(const std::string& name, const models::DataDirectory& d
 /// Throws hw::InputError.
 Framework parse_framework(const hw::Node& node);
 
-/// What a layout may need of a GPU's memory.
-hw::Bytes room_of(const Framework& framework, const hw::Cluster& cluster);
+/// What a layout may need of a GPU's memory, of which a share is the margin.
+hw::Bytes room_of(double margin, hw::Bytes reserve, const hw::Cluster& cluster);
 
 }  // namespace search

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "hw/input_error.h"
+#include "search/framework.h"
 
 namespace search {
 namespace {
@@ -27,7 +28,7 @@ Judge::Judge(const Query& query, const hw::Cluster& cluster, int gbs, std::int64
       price_(price_of(query, cluster.name)),
       watts_(cluster.gpu.tdp_watts),
       longest_step_{std::numeric_limits<double>::infinity()},
-      room_((1 - query.memory_margin) * cluster.gpu.memory - query.memory_reserve),
+      room_(room_of(query.memory_margin, query.framework.memory_reserve, cluster)),
       near_miss_(room_ + query.framework.near_miss * cluster.gpu.memory) {
   if (goal_) longest_step_ = {goal_->days * kDay * tokens_ / goal_->tokens};
   if (objective_ == Objective::cost && !price_)

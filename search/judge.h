@@ -22,7 +22,6 @@ class Judge {
   hw::Bytes room() const { return room_; }            ///< what a layout may need at most
   hw::Bytes near_miss() const { return near_miss_; }  ///< what is worth showing all the same
 
-  double tokens_per_step() const { return tokens_; }
   /// Dollars, of a million tokens; nothing without a price.
   std::optional<double> cost_per_million_tokens(int gpus, hw::Seconds time) const;
   /// Watt hours of the GPUs at their TDP, of a million tokens; nothing where that is not stated.

@@ -198,7 +198,6 @@ Query parse_query(const Node& node, models::Library& library) {
   const auto margin = node.find("memory_margin");
   query.memory_margin = margin ? margin->non_negative() : query.framework.memory_margin;
   if (query.memory_margin >= 1) margin->fail("must be a share of the GPU's memory below 1");
-  query.memory_reserve = query.framework.memory_reserve;
   const auto top = node.find("top"), rerank = node.find("rerank");
   query.top = top ? top->positive_int() : kTop;
   query.rerank = std::max(query.top, rerank ? rerank->non_negative_int() : kRerank);

@@ -58,9 +58,8 @@ struct Query {
   bool fewest_gpus = false;                  ///< first of all, whatever the objective
   std::map<std::string, double> price = {};  ///< of a GPU and hour, by system; `` is that of all others
   double memory_margin = 0;                  ///< of the GPU's memory
-  hw::Bytes memory_reserve = {};
-  int top = 0, rerank = 0;      ///< layouts shown; layouts that are ranked again by events
-  bool balance_stages = false;  ///< of the latter, layers are placed where they balance the stages best
+  int top = 0, rerank = 0;                   ///< layouts shown; layouts that are ranked again by events
+  bool balance_stages = false;               ///< of the latter, layers are placed where they balance the stages best
 
   // How it is answered, not what is asked
   std::optional<hw::Seconds> count_faster_than = {};  ///< layouts with a shorter step are counted, none of them pruned

@@ -57,11 +57,8 @@ std::string why_missing(const Query& query, const Space& space, const models::La
 
 void compare(const hw::Efficiency& efficiency, Standing& standing) {
   if (standing.answer.rows.empty()) return;
-  const double ratio = standing.own.step_time / standing.answer.rows.front().prediction.step_time;
-  const double factor = std::exp(layout_half_width(standing.run, efficiency));
-  standing.gain = ratio - 1;
-  standing.gain_low = ratio / factor - 1;
-  standing.gain_high = ratio * factor - 1;
+  standing.gain = gain_of(standing.own.step_time, standing.answer.rows.front().prediction.step_time,
+                          layout_half_width(standing.run, efficiency));
 }
 
 }  // namespace
@@ -76,12 +73,13 @@ Standing standing_of(const hw::Node& description, const models::Run& stated, mod
   query.count_faster_than = closed.step_time;
   const Space space(query, library);
   const models::LayoutKeys keys = keys_of(run, query);
-  Standing standing{.run = run,
-                    .own = sim::predict(run, efficiency, sim::Tier::events),
-                    .own_closed_form = closed.step_time,
-                    .missing = has(space, run, keys) ? "" : why_missing(query, space, keys),
-                    .fits = closed.memory.peak <= room_of(query.framework, run.cluster),
-                    .answer = search(query, library, profile, threads, progress)};
+  Standing standing{
+      .run = run,
+      .own = sim::predict(run, efficiency, sim::Tier::events),
+      .own_closed_form = closed.step_time,
+      .missing = has(space, run, keys) ? "" : why_missing(query, space, keys),
+      .fits = closed.memory.peak <= room_of(query.memory_margin, query.framework.memory_reserve, run.cluster),
+      .answer = search(query, library, profile, threads, progress)};
   compare(efficiency, standing);
   return standing;
 }

@@ -6,6 +6,7 @@
 
 #include "search/answer.h"
 #include "search/explore.h"
+#include "search/gain.h"
 
 namespace search {
 
@@ -20,9 +21,7 @@ struct Standing {
 
   std::int64_t rank() const { return 1 + answer.counts.faster; }
   std::int64_t that_fit() const { return answer.counts.timed + answer.counts.pruned; }
-  /// How much faster the proposal is: a ratio, with the 80 % interval that predictions of layouts of one model and
-  /// machine have against each other.
-  double gain = 0, gain_low = 0, gain_high = 0;
+  Gain gain = {};  ///< of the proposal
 };
 
 /// Searches the space around a run (search/open_query.h), counting the layouts that fit and are faster than its own.

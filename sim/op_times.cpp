@@ -147,13 +147,16 @@ void add_block(const models::StepProgram& program, const models::BlockRun& run, 
   add(block.reduce, rounds(models::reduces, program, models::reduces_at_the_end(dp)));
 }
 
-/// Activations to the next chunk, their gradients to the one before.
+/// Activations to the next chunk, their gradients to the one before, unless that lies on the same stage.
 double sends(const models::StepProgram& program, const models::StageProgram& stage) {
-  if (program.layout.pp == 1) return 0;
-  const int last = static_cast<int>(program.chunks.size()) - 1;
+  const models::Layout& layout = program.layout;
+  const int chunks = static_cast<int>(program.chunks.size());
   int count = 0;
-  for (const int chunk : stage.chunks) count += (chunk < last ? 1 : 0) + (chunk > 0 ? 1 : 0);
-  return static_cast<double>(count) * program.layout.microbatches;
+  for (const int chunk : stage.chunks)
+    for (const int neighbour : {chunk - 1, chunk + 1})
+      if (neighbour >= 0 && neighbour < chunks && layout.stage_of_chunk(neighbour) != layout.stage_of_chunk(chunk))
+        ++count;
+  return static_cast<double>(count) * layout.microbatches;
 }
 
 }  // namespace

@@ -83,7 +83,7 @@ class PipelinePlayer {
     double extra = 0;              ///< longer by this at the edge
     double early = 0;              ///< its result is there before its end by this, at the edge
     double receive = 0, send = 0;  ///< transfers of what it needs and of its result; 0 if none
-    double half_saving = 0;        ///< of a merged pass
+    double saving = 0;             ///< of a merged pass
   };
 
   Way& way(int chunk, models::Phase phase) {

@@ -47,7 +47,7 @@ void PipelinePlayer::fill_durations(int chunk, const ChunkTimes& times) {
   way(chunk, Phase::input_grad) = {.duration = times.input_grad.value};
   way(chunk, Phase::weight_grad) = {.duration = times.weight_grad.value};
   way(chunk, Phase::backward).extra = way(chunk, Phase::weight_grad).extra = times.last_backward_extra.value;
-  for (const Phase phase : {Phase::forward, Phase::backward}) way(chunk, phase).half_saving = saving;
+  for (const Phase phase : {Phase::forward, Phase::backward}) way(chunk, phase).saving = saving;
 }
 
 /// Each task, or merged pair, starts as soon as its stage and its needs allow. kOverlapped: sends hold up no stage.
@@ -66,7 +66,7 @@ void PipelinePlayer::run(const PipelinePlan& plan, std::vector<TaskSpan>* spans)
       idle_until = std::max(idle_until, done);
       start = std::max(start, (kOverlapped ? done : std::max(done, stage.end)) + mine.receive);
     }
-    if (behind - i == 2) length -= (ways_[at(tasks[i].way)].half_saving + ways_[at(tasks[i + 1].way)].half_saving) / 2;
+    if (behind - i == 2) length -= (ways_[at(tasks[i].way)].saving + ways_[at(tasks[i + 1].way)].saving) / 2;
     if (stage.start < 0) stage.start = start;
     stage.wait_send += start - std::max(idle_until, 0.0);
     stage.busy += length;

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 #include <utility>
 
 #include "hw/efficiency.h"
 #include "hw/input_error.h"
 #include "models/recipes/run_facts.h"
+#include "search/rows.h"
 
 namespace tuning {
 namespace {
@@ -66,15 +66,12 @@ Proposals proposals_of(const Subject& subject, const search::Answer& answer, mod
   }
   std::ranges::stable_sort(proposals.others, fits_better);
   proposals.spread = spread_of(proposals.own.prediction);
-  if (efficiency.intervals)
-    proposals.pair_width = efficiency.intervals->layout[static_cast<std::size_t>(was.model.family())];
+  proposals.half_width = search::layout_half_width(was, efficiency);
   return proposals;
 }
 
-Gain gain_of(const Proposals& proposals, const Proposal& other) {
-  const double ratio = proposals.own.prediction.step_time / other.prediction.step_time;
-  const double factor = std::exp(std::numbers::sqrt2 * proposals.pair_width);
-  return {.ratio = ratio, .low = ratio / factor, .high = ratio * factor};
+search::Gain gain_of(const Proposals& proposals, const Proposal& other) {
+  return search::gain_of(proposals.own.prediction.step_time, other.prediction.step_time, proposals.half_width);
 }
 
 namespace {

@@ -8,6 +8,7 @@
 #include "models/recipes/value.h"
 #include "models/run.h"
 #include "search/answer.h"
+#include "search/gain.h"
 #include "sim/prediction.h"
 #include "tuning/layout_change.h"
 #include "tuning/subject.h"
@@ -27,18 +28,15 @@ struct Proposals {
   Proposal own;
   std::vector<Proposal> others;
   double spread = 0;      ///< deviation of the logarithm of predicted over measured time of such layouts
-  double pair_width = 0;  ///< logarithm of the factor within which 80 of 100 predictions of layouts of one model lie
+  double half_width = 0;  ///< logarithm of the factor within which 80 of 100 predictions of layouts of one model lie
 };
 
 /// Layouts of a finished search as what would be written into the recipe. Those that are the recipe's own are left out.
 Proposals proposals_of(const Subject& subject, const search::Answer& answer, models::Library& library,
                        const hw::Node& profile);
 
-/// How much faster: time of the recipe's step over that of the other.
-struct Gain {
-  double ratio = 1, low = 1, high = 1;  ///< 80 % interval, as if the errors of both predictions were independent
-};
-Gain gain_of(const Proposals& proposals, const Proposal& other);
+/// The other's, over the recipe's own.
+search::Gain gain_of(const Proposals& proposals, const Proposal& other);
 
 /// Why a layout cannot be written in the recipe's format.
 struct Refused {

@@ -2,10 +2,12 @@
 
 #include <vector>
 
+#include "calibration/statistics.h"
+
 namespace tuning {
 
 /// Precondition of all: `values` is not empty.
-double median(std::vector<double> values);
+using calibration::median;
 /// The lower quartile: what else runs on a machine only ever adds to a step, now and then half of them.
 double undisturbed(std::vector<double> values);
 /// 90th less 10th percentile over the median.

@@ -11,14 +11,9 @@
 namespace tuning {
 namespace {
 
-std::string pointer_of(std::string field) {
-  std::ranges::replace(field, '.', '/');
-  return field.starts_with('/') ? field : "/" + field;
-}
-
 recipes::Value description_of(const std::string& text, const std::string& file, const recipes::Overrides& overrides) {
   recipes::Value run = recipes::from_node(hw::Node::parse(text, file));
-  for (const auto& [field, value] : overrides) recipes::set(run, pointer_of(field), value);
+  recipes::apply(overrides, run);
   return run;
 }
 

@@ -22,7 +22,6 @@ class Subject {
   const std::vector<std::string>& missing() const { return missing_; }  ///< what a run needs beyond it
   const std::string& file() const { return file_; }
   const std::string& text() const { return text_; }
-  bool is_run() const { return !recipe_; }  ///< a run description, no framework's recipe
 
   /// The run, checked. Throws hw::InputError, which names the place in the text. Precondition: nothing is missing.
   models::Run checked(models::Library& library) const;

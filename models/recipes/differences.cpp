@@ -39,6 +39,11 @@ std::string dotted(std::string_view pointer) {
   return text;
 }
 
+std::string pointer_of(std::string field) {
+  std::replace(field.begin(), field.end(), '.', '/');
+  return field.starts_with('/') ? field : "/" + field;
+}
+
 Value canonical(const hw::Node& run) {
   Value value = from_node(run);
   for (const std::string_view field : kForPeople) erase(value, field);

@@ -25,5 +25,7 @@ std::vector<std::string> differences_that_matter(const Value& wanted, const Valu
 
 /// `/moe/dispatcher` as people write it: moe.dispatcher.
 std::string dotted(std::string_view pointer);
+/// The reverse; a pointer stays one.
+std::string pointer_of(std::string field);
 
 }  // namespace recipes

@@ -16,13 +16,6 @@ bool matches(std::string_view pattern, std::string_view key) {
   return key == pattern;
 }
 
-std::string pointer_of(const std::string& field) {
-  if (field.starts_with('/')) return field;
-  std::string pointer = "/" + field;
-  std::replace(pointer.begin(), pointer.end(), '.', '/');
-  return pointer;
-}
-
 /// What the caller gave for a field, or for an object that it would lie in.
 const Value* overriding(const Value& overrides, std::string_view field) {
   for (std::size_t end = field.find('/', 1); end != std::string_view::npos; end = field.find('/', end + 1)) {
@@ -36,15 +29,19 @@ constexpr std::array kNeeded = {"model", "system", "gpus", "precision", "seq_len
 
 }  // namespace
 
-Reading::Reading(const Document& document, const Table& table, const Overrides& overrides, models::Library& library)
-    : document_(document), table_(table), library_(library) {
+void apply(const Overrides& overrides, Value& run) {
   for (const auto& [field, value] : overrides) {
     try {
-      set(overrides_, pointer_of(field), value);
+      set(run, pointer_of(field), value);
     } catch (const std::bad_variant_access&) {
       throw hw::InputError("--set: " + hw::printable(field) + ": must not lie in a value");
     }
   }
+}
+
+Reading::Reading(const Document& document, const Table& table, const Overrides& overrides, models::Library& library)
+    : document_(document), table_(table), library_(library) {
+  apply(overrides, overrides_);
   for (const auto& [field, value] : leaves(overrides_)) set(run_, field, value);
   if (table.format != Format::hugging_face) read_rows(annotations());
   if (table.format != Format::hugging_face) follow("/framework", name(table.format));

@@ -36,8 +36,8 @@ struct Ignored {
 };
 
 struct Imported {
-  hw::Node run;  ///< a run description
-  Format format = Format::megatron_bridge;
+  hw::Node run;                  ///< a run description
+  std::optional<Format> format;  ///< absent: it was one
   std::vector<Understood> understood = {};
   std::vector<Ignored> ignored = {};
   std::vector<std::string> assumed = {};
@@ -56,6 +56,9 @@ Recipe read_recipe(std::string_view text, const std::string& file, std::optional
 
 /// The run that a recipe describes. Throws hw::InputError with file, line, key, rule and value.
 Imported to_run(const Recipe& recipe, const Overrides& overrides, models::Library& library);
+
+/// Puts the overrides into a run description. Throws hw::InputError where one would lie in a value that is no object.
+void apply(const Overrides& overrides, Value& run);
 
 /// The run, parsed. Throws hw::InputError, with the line and the key of the recipe that stated what is refused.
 models::Run checked_run(const Imported& imported, models::Library& library);

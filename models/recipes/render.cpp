@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "models/recipes/differences.h"
+
 namespace recipes {
 namespace {
 
@@ -82,11 +84,7 @@ void add_toml(const Value& value, const std::string& path, std::string& out) {
 /// Dotted keys as objects in objects. A key below one that has a value itself stays dotted.
 Value tree(const Settings& settings) {
   Value root = Value::Object{};
-  for (const auto& [key, value] : settings) {
-    std::string pointer = "/" + key;
-    std::replace(pointer.begin(), pointer.end(), '.', '/');
-    set(root, pointer, value);
-  }
+  for (const auto& [key, value] : settings) set(root, pointer_of(key), value);
   return root;
 }
 

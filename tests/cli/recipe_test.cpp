@@ -41,6 +41,20 @@ TEST(Recipe, ShowAsJson) {
   EXPECT_EQ(json.at("ignored").elements()[0].keys(), (std::vector<std::string>{"line", "key", "why"}));
 }
 
+// A run description takes --set as a recipe does: dotted, and never into a value.
+TEST(Recipe, RunDescriptionsTakeWhatIsSet) {
+  const std::string run = "configs/runs/llama3-70b-h100-64.json";
+  const Finished shown = stepcast({"recipe", "show", run, "--set", "recompute.mode=full", "--json", "-"});
+  EXPECT_EQ(shown.status, 0) << shown.err;
+  const hw::Node json = hw::Node::parse(shown.out, "stdout");
+  EXPECT_EQ(json.at("format").text(), "run");
+  EXPECT_EQ(json.at("run").at("recompute").at("mode").text(), "full");
+  const std::string error = "--set: tp.x: must not lie in a value";
+  expect_refused({"recipe", "show", run, "--set", "tp.x=1"}, error);
+  expect_refused({"recipe", "show", kBridge, "--set", "tp=2", "--set", "tp.x=1"}, error);
+  expect_refused({"tune", run, "--set", "tp.x=1"}, error);
+}
+
 TEST(Recipe, WhatIsMissingIsTheAnswerNo) {
   const Finished shown = stepcast({"recipe", "show", "models/qwen3-8b.json"});
   EXPECT_EQ(shown.status, 1);

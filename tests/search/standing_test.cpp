@@ -46,9 +46,9 @@ TEST(Standing, RankIsThatAmongAllThatFit) {
     for (const Row& each : all.rows) faster += each.candidate.time < (1 - 1e-9) * standing.own_closed_form;
     EXPECT_EQ(standing.rank(), 1 + faster) << run.id;
     EXPECT_EQ(standing.that_fit(), static_cast<std::int64_t>(all.rows.size())) << run.id;
-    EXPECT_GE(standing.gain, -0.01) << run.id;
-    EXPECT_LE(standing.gain_low, standing.gain);
-    EXPECT_GE(standing.gain_high, standing.gain);
+    EXPECT_GE(standing.gain.ratio - 1, -0.01) << run.id;
+    EXPECT_LE(standing.gain.low, standing.gain.ratio);
+    EXPECT_GE(standing.gain.high, standing.gain.ratio);
   }
 }
 

@@ -75,5 +75,21 @@ TEST(OpTimes, TheResourceIsTheOneThatIsShort) {
   EXPECT_EQ(bound_of(ops, "optimizer", "optimizer"), Bound::hbm);
 }
 
+// By hand, two stages of two chunks each: chunks 0 1 2 3 lie on stages 0 1 0 1 interleaved, with three neighbours of
+// each stage on the other, and on 0 1 1 0 in a V, with two. Layers 7 8 8 7 leave stage 1 the busiest of the V.
+TEST(OpTimes, TransfersAreBetweenStages) {
+  models::Library library({kRoot});
+  const auto sends = [&](const std::string& schedule) {
+    const std::string run =
+        R"({"system": "a100-80g", "framework": "megatron-lm", "model": "zb-6.2b", "gpus": 2, "gbs": 288,)"
+        R"("mbs": 6, "seq_len": 1024, "precision": "fp16", "pp": 2, "vp": 2, "overlap": {"schedule": ")" +
+        schedule + "\"}}";
+    const models::Run parsed = models::parse_run(hw::Node::parse(run, "run.json"), library, false);
+    const auto ops = op_times(lower_to_fit(parsed), default_efficiency(parsed, library), Tier::closed_form);
+    return std::ranges::find_if(ops, [](const OpTime& row) { return row.op == "pipeline_send"; })->time;
+  };
+  EXPECT_NEAR(sends("ZB-V") / sends("1F1B-interleaved"), 2.0 / 3, 1e-9);
+}
+
 }  // namespace
 }  // namespace sim
